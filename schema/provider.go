@@ -10,6 +10,7 @@ package schema
 
 import (
 	"encoding/json"
+	"sync"
 
 	"bankauth/internal/fault"
 )
@@ -106,6 +107,9 @@ type Operation struct {
 	Required    []string          `json:"required,omitempty"` // the document's list
 	Grants      []Grant           `json:"grants"`             // at least one; create_user has one without a name
 	Answer      Answer            `json:"answer"`
+
+	checksMade sync.Once
+	checks     map[string]*valueCheck // by Field.Name
 }
 
 // Media types of a request body.
@@ -140,9 +144,10 @@ type Field struct {
 	Type        string          `json:"type"`     // string, integer, number or boolean
 	Description string          `json:"description,omitempty"`
 	Enum        []string        `json:"enum,omitempty"`
-	Schema      json.RawMessage `json:"schema"`           // JSON Schema of the value, references resolved
-	Secret      bool            `json:"secret,omitempty"` // an argument in full exposure only; never shown
-	Held        string          `json:"held,omitempty"`   // HeldClientID …; "" when only a caller can give it
+	Example     string          `json:"example,omitempty"` // the document's first; "" when it has none
+	Schema      json.RawMessage `json:"schema,omitempty"`  // JSON Schema of the value, references resolved
+	Secret      bool            `json:"secret,omitempty"`  // an argument in full exposure only; never shown
+	Held        string          `json:"held,omitempty"`    // HeldClientID …; "" when only a caller can give it
 }
 
 // Grant is one way of calling an operation.
@@ -150,6 +155,7 @@ type Grant struct {
 	Name      string            `json:"name,omitempty"`      // grant_type; "" for an operation without grants
 	Arguments []string          `json:"arguments,omitempty"` // arguments the caller may give
 	Required  []string          `json:"required,omitempty"`  // of those, the ones it must give
+	Secrets   []string          `json:"secrets,omitempty"`   // arguments that full exposure adds
 	Fixed     map[string]string `json:"fixed,omitempty"`     // wire name → text; "{client_id}" stands for the credential
 	Note      string            `json:"note,omitempty"`      // a few words for the model, beside the arguments
 }

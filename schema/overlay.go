@@ -1,0 +1,268 @@
+package schema
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pb33f/libopenapi"
+	highoverlay "github.com/pb33f/libopenapi/datamodel/high/overlay"
+	overlays "github.com/pb33f/libopenapi/overlay"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+	"go.yaml.in/yaml/v4"
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
+
+	"bankauth/openapi"
+)
+
+// The extension keys that an overlay may add. Each is described in
+// openapi/overlay.schema.json under its own name.
+const (
+	keyProvider  = "x-bankauth-provider"
+	keyOperation = "x-bankauth-operation"
+	keyField     = "x-bankauth-field"
+	keyPrefix    = "x-bankauth"
+)
+
+// overlay is an overlay file that keeps its lines.
+type overlay struct {
+	file string
+	root *yaml.Node // the document's mapping
+	data []byte
+}
+
+// readOverlay parses an overlay and checks it against the vocabulary.
+func readOverlay(file string, data []byte) (*overlay, error) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		return nil, &Mistake{File: file, Text: "this is not YAML: " + firstLine(err)}
+	}
+	if len(doc.Content) == 0 || doc.Content[0].Kind != yaml.MappingNode {
+		return nil, &Mistake{File: file, Line: 1, Text: "this is not an OpenAPI Overlay: it must begin with overlay: 1.0.0"}
+	}
+	o := &overlay{file: file, root: doc.Content[0], data: data}
+	vocabulary, err := newVocabulary()
+	if err != nil {
+		return nil, err
+	}
+	var wrong mistakes
+	vocabulary.check(&wrong, file, "", o.root)
+	o.walk(func(key, value *yaml.Node) {
+		switch {
+		case key.Value == keyProvider || key.Value == keyOperation || key.Value == keyField:
+			vocabulary.check(&wrong, file, key.Value, value)
+		case strings.HasPrefix(key.Value, keyPrefix):
+			wrong.add(file, key.Line, "unknown field %q; the vocabulary has %s, %s and %s", key.Value, keyProvider, keyOperation, keyField)
+		}
+	})
+	if err := wrong.err(); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// walk calls f for each key of each update.
+func (o *overlay) walk(f func(key, value *yaml.Node)) {
+	var into func(n *yaml.Node)
+	into = func(n *yaml.Node) {
+		if n.Kind != yaml.MappingNode {
+			for _, c := range n.Content {
+				into(c)
+			}
+			return
+		}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			f(n.Content[i], n.Content[i+1])
+			if !strings.HasPrefix(n.Content[i].Value, keyPrefix) {
+				into(n.Content[i+1])
+			}
+		}
+	}
+	for _, action := range o.actions() {
+		if update := child(action, "update"); update != nil {
+			into(update)
+		}
+	}
+}
+
+func (o *overlay) actions() []*yaml.Node {
+	if list := child(o.root, "actions"); list != nil {
+		return list.Content
+	}
+	return nil
+}
+
+// line returns the line where an update says key and, inside it, path; as
+// much of path as the file has. want, where not nil, must accept the value.
+func (o *overlay) line(key string, want func(*yaml.Node) bool, path ...string) int {
+	best, depth := 0, -1
+	o.walk(func(k, v *yaml.Node) {
+		if k.Value != key || (want != nil && !want(v)) {
+			return
+		}
+		n, d := descend(v, path)
+		if n == v {
+			n = k
+		}
+		if d > depth {
+			best, depth = n.Line, d
+		}
+	})
+	return best
+}
+
+// apply returns the document with the overlay applied. A target that matches
+// nothing is a mistake: it is how a renamed path shows.
+func (o *overlay) apply(docFile string, doc []byte) ([]byte, error) {
+	high, err := libopenapi.NewOverlayDocument(o.data)
+	if err != nil {
+		return nil, &Mistake{File: o.file, Line: 1, Text: "this is not an OpenAPI Overlay: " + firstLine(err)}
+	}
+	result, err := overlays.Apply(doc, high)
+	if err != nil {
+		var bad *overlays.OverlayError
+		if errors.As(err, &bad) {
+			return nil, &Mistake{File: o.file, Line: o.actionLine(high, bad.Action), Text: fmt.Sprintf("this action cannot be applied: %s", firstLine(bad.Cause))}
+		}
+		return nil, &Mistake{File: docFile, Text: "the overlay cannot be applied: " + firstLine(err)}
+	}
+	var wrong mistakes
+	for _, w := range result.Warnings {
+		wrong.add(o.file, o.actionLine(high, w.Action), "the target %s matches nothing in %s", w.Target, docFile)
+	}
+	return result.Bytes, wrong.err()
+}
+
+func (o *overlay) actionLine(high *highoverlay.Overlay, a *highoverlay.Action) int {
+	actions := o.actions()
+	if i := slices.Index(high.Actions, a); i >= 0 && i < len(actions) {
+		if t := child(actions[i], "target"); t != nil {
+			return t.Line
+		}
+		return actions[i].Line
+	}
+	return 0
+}
+
+// vocabulary is openapi/overlay.schema.json, compiled.
+type vocabulary struct{ parts map[string]*jsonschema.Schema }
+
+func newVocabulary() (*vocabulary, error) {
+	const url = "overlay.schema.json"
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(openapi.OverlaySchema))
+	if err != nil {
+		return nil, fmt.Errorf("reading %q: %w", url, err)
+	}
+	c := newCompiler()
+	if err := c.AddResource(url, doc); err != nil {
+		return nil, fmt.Errorf("reading %q: %w", url, err)
+	}
+	v := &vocabulary{parts: map[string]*jsonschema.Schema{}}
+	for part, at := range map[string]string{"": "", keyProvider: "#/$defs/" + keyProvider, keyOperation: "#/$defs/" + keyOperation, keyField: "#/$defs/" + keyField} {
+		if v.parts[part], err = c.Compile(url + at); err != nil {
+			return nil, fmt.Errorf("compiling %q: %w", url+at, err)
+		}
+	}
+	return v, nil
+}
+
+// check adds what is wrong with n to wrong, each with the line it is on.
+func (v *vocabulary) check(wrong *mistakes, file, part string, n *yaml.Node) {
+	value, err := plain(n)
+	if err != nil {
+		wrong.add(file, n.Line, "%s", firstLine(err))
+		return
+	}
+	var bad *jsonschema.ValidationError
+	if err := v.parts[part].Validate(value); !errors.As(err, &bad) {
+		return
+	}
+	words := message.NewPrinter(language.English)
+	for _, leaf := range leaves(bad) {
+		at, _ := descend(n, leaf.InstanceLocation)
+		where := strings.Trim(strings.Join(append([]string{part}, leaf.InstanceLocation...), "."), ".")
+		if extra, ok := leaf.ErrorKind.(*kind.AdditionalProperties); ok {
+			for _, name := range extra.Properties {
+				wrong.add(file, keyLine(at, name), "%s: unknown field %q", where, name)
+			}
+			continue
+		}
+		wrong.add(file, at.Line, "%s: %s", where, leaf.ErrorKind.LocalizedString(words))
+	}
+}
+
+// keyLine returns the line of key in a mapping, or the mapping's own.
+func keyLine(n *yaml.Node, key string) int {
+	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i].Line
+		}
+	}
+	return n.Line
+}
+
+// leaves returns the errors that have no cause below them.
+func leaves(e *jsonschema.ValidationError) []*jsonschema.ValidationError {
+	if len(e.Causes) == 0 {
+		return []*jsonschema.ValidationError{e}
+	}
+	var all []*jsonschema.ValidationError
+	for _, c := range e.Causes {
+		all = append(all, leaves(c)...)
+	}
+	return all
+}
+
+// child returns the value of key in a mapping, or nil.
+func child(n *yaml.Node, key string) *yaml.Node {
+	if n == nil || n.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// descend follows path from n as far as it goes and says how far that was.
+func descend(n *yaml.Node, path []string) (*yaml.Node, int) {
+	for i, step := range path {
+		next := child(n, step)
+		if n.Kind == yaml.SequenceNode {
+			if k, err := strconv.Atoi(step); err == nil && k >= 0 && k < len(n.Content) {
+				next = n.Content[k]
+			}
+		}
+		if next == nil {
+			return n, i
+		}
+		n = next
+	}
+	return n, len(path)
+}
+
+// plain returns a node as the values that encoding/json would give.
+func plain(n *yaml.Node) (any, error) {
+	var v any
+	if err := n.Decode(&v); err != nil {
+		return nil, err
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return jsonschema.UnmarshalJSON(bytes.NewReader(b))
+}
+
+func firstLine(err error) string {
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	return text
+}
