@@ -1,0 +1,187 @@
+package clients
+
+import (
+	"encoding/json"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const inspector = "node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js"
+
+// The Inspector's exit codes.
+const (
+	inspectorOK        = 0
+	inspectorToolError = 5
+)
+
+// inspection is one server as the Inspector's command line calls it, a
+// process of its own for each call: what they share is the vault.
+type inspection struct {
+	node    node
+	program string
+	env     map[string]string
+	era     string
+}
+
+// output is what the Inspector prints of a result.
+type output struct {
+	Tools   []struct{ Name string } `json:"tools"`
+	Content []struct {
+		Type string `json:"type"`
+		Text string `json:"text"`
+	} `json:"content"`
+	Structured map[string]any `json:"structuredContent"`
+	IsError    bool           `json:"isError"`
+}
+
+func TestInspector(t *testing.T) {
+	n := findNode(t)
+	program := build(t)
+	for _, era := range []string{"legacy", "auto", "modern"} {
+		t.Run(era, func(t *testing.T) {
+			s := simulate(t, program)
+			i := inspection{node: n, program: program, env: s.env, era: era}
+			i.lists(t)
+			i.refuses(t, "create_access_token", map[string]any{"provider": "flinks"}, "invalid_argument")
+			for name, bank := range s.banks {
+				i.consents(t, name, bank)
+			}
+			if era == "legacy" { // the era of most hosts; a call takes a second
+				i.authorizes(t)
+				i.slips(t)
+			}
+		})
+	}
+}
+
+// lists lets the Inspector judge how portable the schemas are.
+func (i inspection) lists(t *testing.T) {
+	t.Helper()
+	got, code, stderr := i.ask(t, "--method", "tools/list", "--strict")
+	if code != inspectorOK {
+		t.Errorf("tools/list --strict exits with %d: %s", code, stderr)
+	}
+	var names []string
+	for _, tool := range got.Tools {
+		names = append(names, tool.Name)
+	}
+	slices.Sort(names)
+	if want := []string{"create_access_token", "create_user", "refresh_token"}; !slices.Equal(names, want) {
+		t.Errorf("tools are %v, want %v", names, want)
+	}
+}
+
+// consents uses the code that a person's consent brought, then refreshes.
+func (i inspection) consents(t *testing.T, name string, b bank) {
+	t.Helper()
+	code := i.node.run(t, "code.mjs", name, b.Base, b.ClientID)
+	if code.code != 0 {
+		t.Fatalf("consenting at %s: %s", name, code.stderr)
+	}
+	arguments := map[string]any{
+		"provider": name, "grant_type": "authorization_code",
+		"code": strings.TrimSpace(string(code.stdout)), "redirect_uri": "http://127.0.0.1:1/callback",
+	}
+	if name == "fintecture" {
+		arguments["scope"] = "AIS"
+	}
+	token := i.works(t, "create_access_token", arguments)
+	i.works(t, "refresh_token", map[string]any{"token_ref": token["token_ref"], "force": true})
+}
+
+func (i inspection) authorizes(t *testing.T) {
+	t.Helper()
+	for _, name := range []string{"fintecture", "flinks", "finapi"} {
+		arguments := map[string]any{"provider": name, "grant_type": "client_credentials"}
+		if name == "fintecture" {
+			arguments["scope"] = "PIS"
+		}
+		first := i.works(t, "create_access_token", arguments)
+		again := i.works(t, "create_access_token", arguments)
+		if again["reused"] != true || again["token_ref"] != first["token_ref"] {
+			t.Errorf("%s: another process got %v after %v", name, again, first)
+		}
+	}
+	user := i.works(t, "create_user", map[string]any{"provider": "finapi"})
+	token := i.works(t, "create_access_token", map[string]any{"provider": "finapi", "grant_type": "password", "username": user["id"]})
+	i.works(t, "refresh_token", map[string]any{"token_ref": token["token_ref"]})
+}
+
+func (i inspection) slips(t *testing.T) {
+	t.Helper()
+	i.refuses(t, "create_access_token", map[string]any{"provider": "fintecture", "grant_type": "client_credentials", "colour": "red"}, "invalid_argument")
+	i.refuses(t, "create_access_token", map[string]any{"provider": "acme", "grant_type": "client_credentials"}, "invalid_argument", "unsupported")
+	i.refuses(t, "create_access_token", map[string]any{"provider": "finapi", "grant_type": "implicit"}, "invalid_argument", "unsupported")
+	i.refuses(t, "create_access_token", map[string]any{"provider": nil, "grant_type": ""}, "invalid_argument")
+	i.refuses(t, "refresh_token", map[string]any{"token_ref": "tok_" + strings.Repeat("a", 32)}, "invalid_argument")
+	i.refuses(t, "create_user", map[string]any{"provider": "flinks"}, "invalid_argument", "unsupported")
+	if _, code, _ := i.ask(t, "--method", "tools/call", "--tool-name", "create_wealth", "--tool-args-json", "{}"); code == inspectorOK {
+		t.Error("an unknown tool can be called")
+	}
+}
+
+func (i inspection) works(t *testing.T, tool string, arguments map[string]any) map[string]any {
+	t.Helper()
+	got, code, stderr := i.call(t, tool, arguments)
+	if code != inspectorOK || got.IsError {
+		t.Fatalf("%s exits with %d: %v %s", tool, code, got.Content, stderr)
+	}
+	text := got.text(t)
+	if !reflect.DeepEqual(text, got.Structured) {
+		t.Errorf("%s: text is %v, structuredContent %v", tool, text, got.Structured)
+	}
+	return got.Structured
+}
+
+func (i inspection) refuses(t *testing.T, tool string, arguments map[string]any, codes ...string) {
+	t.Helper()
+	got, code, stderr := i.call(t, tool, arguments)
+	if code != inspectorToolError || !got.IsError {
+		t.Errorf("%s exits with %d: %v %s", tool, code, got.Content, stderr)
+		return
+	}
+	fault, _ := got.text(t)["error"].(map[string]any)
+	name, _ := fault["code"].(string)
+	if hint, _ := fault["hint"].(string); !slices.Contains(codes, name) || hint == "" {
+		t.Errorf("%s: error is %v, want code %v and a hint", tool, fault, codes)
+	}
+}
+
+func (o output) text(t *testing.T) map[string]any {
+	t.Helper()
+	var object map[string]any
+	if len(o.Content) != 1 || json.Unmarshal([]byte(o.Content[0].Text), &object) != nil {
+		t.Fatalf("content is %v, want one text that is a JSON object", o.Content)
+	}
+	return object
+}
+
+func (i inspection) call(t *testing.T, tool string, arguments map[string]any) (output, int, []byte) {
+	t.Helper()
+	text, err := json.Marshal(arguments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i.ask(t, "--method", "tools/call", "--tool-name", tool, "--tool-args-json", string(text))
+}
+
+func (i inspection) ask(t *testing.T, args ...string) (output, int, []byte) {
+	t.Helper()
+	line := []string{"--cli", "-q", "--protocol-era", i.era, "--format", "json"}
+	for name, value := range i.env {
+		line = append(line, "-e", name+"="+value)
+	}
+	line = append(append(line, args...), "--", i.program, "stdio")
+	got := i.node.run(t, inspector, line...)
+	var printed struct {
+		Result output `json:"result"`
+	}
+	if len(got.stdout) > 0 {
+		if err := json.Unmarshal(got.stdout, &printed); err != nil {
+			t.Fatalf("reading %s: %v", got.stdout, err)
+		}
+	}
+	return printed.Result, got.code, got.stderr
+}

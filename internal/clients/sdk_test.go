@@ -1,0 +1,74 @@
+package clients
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+)
+
+// options is what the scripts read.
+type options struct {
+	Command string            `json:"command"`
+	Args    []string          `json:"args"`
+	Env     map[string]string `json:"env"`
+	Banks   map[string]bank   `json:"banks"`
+	Era     string            `json:"era,omitempty"`
+}
+
+// TestSDK plays every journey with each version of the TypeScript SDK, in
+// each era of the protocol that it speaks: once with the simulator inside the
+// server, once with one outside, where a person can consent.
+func TestSDK(t *testing.T) {
+	n := findNode(t)
+	program := build(t)
+	sdks := []struct{ name, script, era string }{
+		{"v1", "sdk-v1.mjs", ""},
+		{"v2 legacy", "sdk-v2.mjs", "legacy"},
+		{"v2 auto", "sdk-v2.mjs", "auto"},
+		{"v2 pinned", "sdk-v2.mjs", "2026-07-28"},
+	}
+	for _, sdk := range sdks {
+		t.Run(sdk.name+" simulated", func(t *testing.T) {
+			play(t, n, sdk.script, options{Command: program, Args: []string{"stdio", "--simulate"}, Env: map[string]string{"HOME": t.TempDir()}, Era: sdk.era})
+		})
+		t.Run(sdk.name+" with consent", func(t *testing.T) {
+			s := simulate(t, program)
+			play(t, n, sdk.script, options{Command: program, Args: []string{"stdio"}, Env: s.env, Banks: s.banks, Era: sdk.era})
+		})
+	}
+}
+
+// play runs a script and reports its checks that failed.
+func play(t *testing.T, n node, script string, o options) {
+	t.Helper()
+	text, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := n.run(t, script, string(text))
+	ended, passed := false, 0
+	for line := range bytes.Lines(got.stdout) {
+		var check struct {
+			Name   string `json:"name"`
+			OK     bool   `json:"ok"`
+			Detail string `json:"detail"`
+		}
+		if err := json.Unmarshal(line, &check); err != nil {
+			t.Errorf("reading %s: %v", line, err)
+			continue
+		}
+		if !check.OK {
+			t.Errorf("%s: %s", check.Name, check.Detail)
+			continue
+		}
+		passed++
+		ended = check.Name == "end"
+	}
+	if !ended {
+		t.Errorf("%s did not come to its end", script)
+	}
+	t.Logf("%d checks passed", passed)
+	if len(got.stderr) > 0 {
+		t.Errorf("stderr is not quiet:\n%s", got.stderr)
+	}
+}
