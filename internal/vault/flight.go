@@ -1,0 +1,142 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"bankauth/internal/fault"
+	"bankauth/internal/token"
+)
+
+// flightKey says which mints are the same: those of one Identity, or of one
+// ref where the Identity does not lead to a single record.
+type flightKey struct {
+	id  Identity
+	ref string
+}
+
+// flight is a mint under way. Its results may be read once done is closed.
+type flight struct {
+	done   chan struct{}
+	rec    Record
+	reused bool
+	err    error
+}
+
+// cooling keeps further calls from a provider that has just failed.
+type cooling struct {
+	until  time.Time
+	failed int
+	fault  *fault.Fault
+}
+
+const (
+	coolFirst = 2 * time.Second  // doubled with each failure in a row
+	coolMost  = 30 * time.Second // by ourselves
+	coolAsked = 5 * time.Minute  // at most, where the provider names a time
+	coldSize  = 4096
+)
+
+// lead starts a flight. The caller holds v.mu and has found none.
+//
+// The work has a goroutine of its own, because the caller who began it may
+// leave before it ends.
+func (v *Vault) lead(ctx context.Context, key flightKey, work func(ctx context.Context) (Record, bool, error)) *flight {
+	f := &flight{done: make(chan struct{})}
+	v.flights[key] = f
+	v.flying.Add(1)
+	ctx = context.WithoutCancel(ctx)
+	go func() {
+		defer v.flying.Done()
+		v.land(key, f, func() (Record, bool, error) { return work(ctx) })
+	}()
+	return f
+}
+
+func (v *Vault) land(key flightKey, f *flight, work func() (Record, bool, error)) {
+	ended := false
+	defer func() {
+		if !ended { // a panic in the mint: the waiters must not hang
+			_ = recover()
+			f.rec, f.reused = Record{}, false
+			f.err = fault.New(fault.Internal, "something went wrong inside bankauth", "call again; if it stays, report it with the correlation id")
+		}
+		v.mu.Lock()
+		delete(v.flights, key)
+		v.chill(key, f.err)
+		v.mu.Unlock()
+		close(f.done)
+	}()
+	f.rec, f.reused, f.err = work()
+	ended = true
+}
+
+// wait returns f's answer, or ctx's error where that comes first.
+func (f *flight) wait(ctx context.Context) (Record, bool, error) {
+	select {
+	case <-f.done:
+		return f.rec, f.reused, f.err
+	default:
+	}
+	select {
+	case <-f.done:
+		return f.rec, f.reused, f.err
+	case <-ctx.Done():
+		return Record{}, false, ctx.Err()
+	}
+}
+
+// chill notes how a mint ended. The caller holds v.mu.
+func (v *Vault) chill(key flightKey, err error) {
+	if err == nil {
+		if len(v.cold) > 0 {
+			delete(v.cold, key)
+		}
+		return
+	}
+	var f *fault.Fault
+	if !errors.As(err, &f) || (f.Code != fault.RateLimited && f.Code != fault.Unavailable && f.Code != fault.Uncertain) {
+		return
+	}
+	now := v.now()
+	c := v.cold[key]
+	if now.Before(c.until) && c.fault == f {
+		return // the answer of a call that was held off itself
+	}
+	span := min(coolFirst<<min(c.failed, 4), coolMost)
+	if f.RetryAfter > 0 {
+		span = min(f.RetryAfter, coolAsked)
+	}
+	if len(v.cold) >= coldSize {
+		for k, old := range v.cold {
+			if !now.Before(old.until) || len(v.cold) >= coldSize {
+				delete(v.cold, k)
+			}
+		}
+	}
+	v.cold[key] = cooling{until: now.Add(span), failed: c.failed + 1, fault: f}
+}
+
+// cooled returns the fault that key still has to wait for, or nil. The caller
+// holds v.mu.
+func (v *Vault) cooled(key flightKey) error {
+	if len(v.cold) == 0 {
+		return nil
+	}
+	c, ok := v.cold[key]
+	left := c.until.Sub(v.now())
+	if !ok || left <= 0 {
+		return nil
+	}
+	f := *c.fault
+	f.RetryAfter = left
+	return &f
+}
+
+// ask calls mint under the policy's deadline.
+func ask(ctx context.Context, p Policy, old Record, mint Mint) (token.Token, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.Deadline)
+	defer cancel()
+	return mint(ctx, old)
+}

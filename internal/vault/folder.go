@@ -1,0 +1,140 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"bankauth/internal/fault"
+)
+
+// folder is the vault's place on disk:
+//
+//	vault.db (and -wal, -shm)   the store
+//	vault.key                   the user's key, where no keyring keeps it
+//	vault.lock                  held while the vault is made
+//	locks/xx                    held while a token is refreshed, by the ref's first two letters
+//
+// The folder is 0700 and the files 0600; other modes are refused, not mended,
+// because whoever set them may have read the files already.
+type folder string
+
+func (f folder) store() string   { return filepath.Join(string(f), "vault.db") }
+func (f folder) journal() string { return f.store() + "-wal" }
+func (f folder) fresh() string   { return f.store() + ".new" }
+func (f folder) key() string     { return filepath.Join(string(f), "vault.key") }
+func (f folder) making() string  { return filepath.Join(string(f), "vault.lock") }
+func (f folder) locks() string   { return filepath.Join(string(f), "locks") }
+
+// stripe is the lock file of ref. 1,024 of them: two refs that share one only
+// wait for each other.
+func (f folder) stripe(ref string) string {
+	return filepath.Join(f.locks(), ref[len(refPrefix):len(refPrefix)+2])
+}
+
+// exists reports whether the folder is there, and refuses one that others can
+// enter or own.
+func (f folder) exists() (bool, error) {
+	info, err := os.Stat(string(f))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, refuse("the vault's folder cannot be read",
+			fmt.Sprintf("give your user access to %s, or set BANKAUTH_DATA_DIR to another folder", f), err)
+	}
+	if !info.IsDir() {
+		return false, refuse("the vault's folder is not a folder",
+			fmt.Sprintf("remove %s, or set BANKAUTH_DATA_DIR to another folder", f), nil)
+	}
+	return true, private("the vault's folder", string(f), info, "700")
+}
+
+// make makes the folder and its folder of locks.
+func (f folder) make() error {
+	there, err := f.exists()
+	if err != nil {
+		return err
+	}
+	if !there {
+		if err := os.MkdirAll(string(f), 0o700); err != nil {
+			return refuse("the vault's folder cannot be made",
+				fmt.Sprintf("make %s yourself with mode 700, or set BANKAUTH_DATA_DIR to another folder", f), err)
+		}
+	}
+	if err := os.Mkdir(f.locks(), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return refuse("the vault's folder cannot be written",
+			fmt.Sprintf("give your user write access to %s, or set BANKAUTH_DATA_DIR to another folder", f), err)
+	}
+	return nil
+}
+
+// file reports whether the file at path is there, and refuses one that is not
+// a regular file, not ours, or open to others.
+func file(what, path string) (bool, error) {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, refuse(what+" cannot be read", "give your user access to "+path, err)
+	}
+	if !info.Mode().IsRegular() {
+		return false, refuse(what+" is not a regular file", "look at "+path+": only a plain file may stand there", nil)
+	}
+	return true, private(what, path, info, "600")
+}
+
+func private(what, path string, info fs.FileInfo, mode string) error {
+	if !ours(info) {
+		return refuse(what+" belongs to another user", "run as the owner of "+path+", or set BANKAUTH_DATA_DIR to a folder of your own", nil)
+	}
+	if open(info) {
+		return refuse(what+" is open to other users", fmt.Sprintf("make sure that nobody else has used it, then: chmod %s %s", mode, path), nil)
+	}
+	return nil
+}
+
+// lockPoll is how often a lock that another process holds is tried again.
+// The kernel frees a lock with its process, so there are no stale ones.
+const lockPoll = 5 * time.Millisecond
+
+// hold takes the lock file at path, waiting at most until ctx ends.
+func hold(ctx context.Context, path string) (release func(), err error) {
+	l := flock.New(path, flock.SetPermissions(0o600))
+	if _, err := l.TryLockContext(ctx, lockPoll); err != nil {
+		return nil, fmt.Errorf("locking %q: %w", filepath.Base(path), err)
+	}
+	return func() { _ = l.Close() }, nil
+}
+
+// tryHold takes the lock file at path if it is free.
+func tryHold(path string) (release func(), ok bool) {
+	l := flock.New(path, flock.SetPermissions(0o600))
+	if held, err := l.TryLock(); err != nil || !held {
+		_ = l.Close()
+		return nil, false
+	}
+	return func() { _ = l.Close() }, true
+}
+
+// syncFolder makes a new name in the folder survive a power cut.
+func (f folder) sync() error {
+	d, err := os.Open(string(f))
+	if err != nil {
+		return fmt.Errorf("opening the vault's folder: %w", err)
+	}
+	defer d.Close()
+	return syncDirectory(d)
+}
+
+// refuse is the fault for a vault that cannot be used as it is.
+func refuse(message, hint string, cause error) *fault.Fault {
+	return fault.New(fault.VaultUnavailable, message, hint).Because(cause)
+}

@@ -1,0 +1,162 @@
+package vault
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"bankauth/internal/secret"
+)
+
+// Key says where the user's key comes from, 32 bytes that open the vault. The
+// zero Key asks the OS keyring (service "bankauth"), and where none answers
+// keeps a file vault.key of mode 0600 in the vault's folder, made on first
+// use. Value and File together are refused.
+type Key struct {
+	Value secret.Value // base64, from BANKAUTH_VAULT_KEY
+	File  string       // names a file with base64, from BANKAUTH_VAULT_KEY_FILE
+}
+
+// Where a key came from, as Status says it and as the vault remembers it.
+const (
+	sourceValue   = "environment"
+	sourceNamed   = "file"
+	sourceOwn     = "key file"
+	sourceKeyring = "keyring"
+	sourceMemory  = "memory"
+)
+
+// userKey is the key and where it came from.
+type userKey struct {
+	bytes  []byte
+	source string
+	path   string // of the file; "" where there is none
+}
+
+// given returns the key that the user named, or nil where none was.
+func (k Key) given() (*userKey, error) {
+	switch {
+	case !k.Value.IsZero() && k.File != "":
+		return nil, refuse("two keys are given for the vault", "set only one of BANKAUTH_VAULT_KEY and BANKAUTH_VAULT_KEY_FILE", nil)
+	case !k.Value.IsZero():
+		b, err := parseKey(k.Value.Reveal())
+		if err != nil {
+			return nil, refuse("BANKAUTH_VAULT_KEY is not a key", "set it to 32 bytes in base64, such as `openssl rand -base64 32` prints", err)
+		}
+		return &userKey{bytes: b, source: sourceValue}, nil
+	case k.File != "":
+		b, err := readKeyFile("the vault's key file", k.File)
+		if err != nil {
+			return nil, err
+		}
+		return &userKey{bytes: b, source: sourceNamed, path: k.File}, nil
+	}
+	return nil, nil
+}
+
+// existing finds the key of a vault that is there already. Nothing is made.
+func (k Key) existing(f folder, m meta) (*userKey, error) {
+	u, err := k.given()
+	if err != nil || u != nil {
+		return u, err
+	}
+	switch m.source {
+	case sourceKeyring:
+		text, err := keyringGet(m.account())
+		if err != nil {
+			return nil, refuse("the vault's key is in the OS keyring, which does not give it",
+				"unlock the keyring of your desktop session and call again", err)
+		}
+		b, err := parseKey(text)
+		if err != nil {
+			return nil, refuse("the OS keyring's entry for bankauth is not a key", "restore the entry "+m.account()+" of service bankauth", err)
+		}
+		return &userKey{bytes: b, source: sourceKeyring}, nil
+	case sourceOwn:
+		b, err := readKeyFile("the vault's key file", f.key())
+		if err != nil {
+			return nil, err
+		}
+		return &userKey{bytes: b, source: sourceOwn, path: f.key()}, nil
+	}
+	return nil, refuse("the vault was made with a key of your own, which is not set",
+		"set BANKAUTH_VAULT_KEY or BANKAUTH_VAULT_KEY_FILE to the key it was made with", nil)
+}
+
+// first finds or makes the key of a vault that is about to be made. account
+// is the keyring's name for it. The caller holds the lock for making vaults.
+func (k Key) first(f folder, account string, random io.Reader) (*userKey, error) {
+	u, err := k.given()
+	if err != nil || u != nil {
+		return u, err
+	}
+	switch b, err := readKeyFile("the vault's key file", f.key()); {
+	case err == nil:
+		return &userKey{bytes: b, source: sourceOwn, path: f.key()}, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	b := make([]byte, keySize)
+	if _, err := io.ReadFull(random, b); err != nil {
+		return nil, fmt.Errorf("drawing the vault's key: %w", err)
+	}
+	text := base64.StdEncoding.EncodeToString(b)
+	if keyringKeeps(account, text) {
+		return &userKey{bytes: b, source: sourceKeyring}, nil
+	}
+	if err := writeKeyFile(f, text); err != nil {
+		return nil, refuse("the vault's key file cannot be written", "give your user write access to "+string(f), err)
+	}
+	return &userKey{bytes: b, source: sourceOwn, path: f.key()}, nil
+}
+
+// readKeyFile returns a fault whose cause is fs.ErrNotExist where no file is.
+func readKeyFile(what, path string) ([]byte, error) {
+	there, err := file(what, path)
+	if err != nil {
+		return nil, err
+	}
+	if !there {
+		return nil, refuse(what+" is missing", "put the key back at "+path+"; without it nobody can open this vault", fs.ErrNotExist)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, refuse(what+" cannot be read", "give your user access to "+path, err)
+	}
+	b, err := parseKey(string(text))
+	if err != nil {
+		return nil, refuse(what+" holds no key", "put 32 bytes in base64 into "+path, err)
+	}
+	return b, nil
+}
+
+func writeKeyFile(f folder, text string) error {
+	w, err := os.OpenFile(f.key(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("making the key file: %w", err)
+	}
+	_, err = w.WriteString(text + "\n")
+	if err := errors.Join(err, w.Sync(), w.Close()); err != nil {
+		return fmt.Errorf("writing the key file: %w", err)
+	}
+	return f.sync()
+}
+
+var errKeySize = errors.New("a key has 32 bytes")
+
+func parseKey(text string) ([]byte, error) {
+	text = strings.TrimRight(strings.TrimSpace(text), "=")
+	enc := base64.RawStdEncoding
+	if strings.ContainsAny(text, "-_") {
+		enc = base64.RawURLEncoding
+	}
+	b, err := enc.DecodeString(text)
+	if err != nil || len(b) != keySize {
+		return nil, errKeySize // the decoder's error would tell where the text is wrong
+	}
+	return b, nil
+}

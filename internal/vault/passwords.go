@@ -1,0 +1,150 @@
+package vault
+
+import (
+	"context"
+	"fmt"
+
+	"bankauth/internal/fault"
+	"bankauth/internal/secret"
+)
+
+// Account says whose password is kept.
+type Account struct{ Principal, Provider, Environment, Client, User string }
+
+// The states of a password. One of each may be kept for an account, so that a
+// new one on trial does not push out one that works.
+const (
+	pending   = "pending"
+	confirmed = "confirmed"
+)
+
+const kindPassword = "password"
+
+// KeepPassword keeps password as pending, on disk before it returns: store it
+// so before the provider is asked to make the user, then confirm or abandon.
+func (v *Vault) KeepPassword(ctx context.Context, a Account, password secret.Value) error {
+	if password.IsZero() {
+		return fault.New(fault.Internal, "an empty password cannot be kept", "report this with the correlation id")
+	}
+	return v.passwords(ctx, a, func(tx *transaction, lookup []byte) error {
+		return v.writePassword(tx, a, lookup, pending, encodePassword(password))
+	})
+}
+
+// ConfirmPassword makes the pending password the account's own. Without a
+// pending one nothing happens.
+func (v *Vault) ConfirmPassword(ctx context.Context, a Account) error {
+	return v.passwords(ctx, a, func(tx *transaction, lookup []byte) error {
+		plain, found, err := v.readPassword(tx, lookup, pending)
+		if err != nil || !found {
+			return err
+		}
+		if err := v.writePassword(tx, a, lookup, confirmed, plain); err != nil {
+			return err
+		}
+		_, err = tx.exec(deletePassword, lookup, pending)
+		return err
+	})
+}
+
+// AbandonPassword forgets the pending password only.
+func (v *Vault) AbandonPassword(ctx context.Context, a Account) error {
+	return v.passwords(ctx, a, func(tx *transaction, lookup []byte) error {
+		_, err := tx.exec(deletePassword, lookup, pending)
+		return err
+	})
+}
+
+// ForgetPassword forgets all that is kept for a.
+func (v *Vault) ForgetPassword(ctx context.Context, a Account) error {
+	return v.passwords(ctx, a, func(tx *transaction, lookup []byte) error {
+		_, err := tx.exec(deletePasswords, lookup)
+		return err
+	})
+}
+
+// Password returns a's confirmed password, else the pending one, and whether
+// there is any.
+func (v *Vault) Password(ctx context.Context, a Account) (secret.Value, bool, error) {
+	if err := ctx.Err(); err != nil {
+		return secret.Value{}, false, err
+	}
+	leave, err := v.ready()
+	if err != nil {
+		return secret.Value{}, false, err
+	}
+	defer leave()
+	lookup := v.accountLookup(a)
+	for _, state := range []string{confirmed, pending} {
+		plain, found, err := v.readPassword(v.reader, lookup, state)
+		if err != nil {
+			return secret.Value{}, false, storeFault(err)
+		}
+		if found {
+			return secret.New(string(plain)), true, nil
+		}
+	}
+	return secret.Value{}, false, nil
+}
+
+func (v *Vault) passwords(ctx context.Context, a Account, run func(tx *transaction, lookup []byte) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	leave, err := v.ready()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	lookup := v.accountLookup(a)
+	if err := v.writer.do(true, func(tx *transaction) error { return run(tx, lookup) }); err != nil {
+		return storeFault(err)
+	}
+	return nil
+}
+
+func (v *Vault) accountLookup(a Account) []byte {
+	return v.sealer.lookup("account", a.Principal, a.Provider, a.Environment, a.Client, a.User)
+}
+
+func (v *Vault) passwordBox(lookup []byte, state string) (*box, error) {
+	return v.sealer.box(kindPassword, string(joined(state, string(lookup))))
+}
+
+func (v *Vault) writePassword(tx *transaction, a Account, lookup []byte, state string, plain []byte) error {
+	b, err := v.passwordBox(lookup, state)
+	if err != nil {
+		return err
+	}
+	seq, _, err := number(tx, selectPasswordSeq, lookup, state)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(upsertPassword, lookup, state, v.sealer.owner(a.Principal), seq+1, millis(v.now()), b.seal(plain, seq+1))
+	return err
+}
+
+func (v *Vault) readPassword(q querier, lookup []byte, state string) ([]byte, bool, error) {
+	rows, err := q.query(selectPassword, lookup, state)
+	if err != nil {
+		return nil, false, fmt.Errorf("reading a password: %w", err)
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		return nil, false, rows.Err()
+	}
+	var seq int64
+	var sealed []byte
+	if err := rows.Scan(&seq, &sealed); err != nil {
+		return nil, false, fmt.Errorf("reading a password: %w", err)
+	}
+	b, err := v.passwordBox(lookup, state)
+	if err != nil {
+		return nil, false, err
+	}
+	plain, err := b.open(sealed, seq)
+	if err != nil {
+		return nil, false, nil // damaged: as good as not kept, and the bytes stay
+	}
+	return plain, true, nil
+}

@@ -1,0 +1,5 @@
+package vault_test
+
+const childVariable = "BANKAUTH_VAULT_TEST_CHILD"
+
+func child() int { return 0 }

@@ -1,0 +1,92 @@
+package vault
+
+import (
+	"context"
+	"errors"
+)
+
+// Status is what there is to say about a vault.
+type Status struct {
+	Made      bool   // false: there is no vault in Path yet; the rest is zero
+	Path      string // the folder
+	KeySource string // keyring, key file, file, environment or memory
+	KeyPath   string // of the key's file; "" where there is none
+	Schema    int
+	Tokens    map[State]int
+	SetAside  int // records that do not open
+	Passwords int
+}
+
+// Status counts what the vault holds. It opens every record.
+func (v *Vault) Status(ctx context.Context) (Status, error) {
+	if err := ctx.Err(); err != nil {
+		return Status{}, err
+	}
+	leave, err := v.ready()
+	if err != nil {
+		return Status{}, err
+	}
+	defer leave()
+	if err := v.flush(); err != nil {
+		return Status{}, storeFault(err)
+	}
+	s := Status{Made: true, Path: string(v.folder), KeySource: v.key.source, KeyPath: v.key.path, Schema: v.meta.schema}
+	if err := s.count(v.sealer, v.reader); err != nil {
+		return Status{}, storeFault(err)
+	}
+	return s, nil
+}
+
+// Inspect says what Status says without making or changing anything, also
+// where there is no vault yet. Its errors are those of Open.
+func Inspect(ctx context.Context, o Options) (Status, error) {
+	o = o.filled()
+	f := folder(o.Dir)
+	s := Status{Path: o.Dir}
+	m, made, err := survey(ctx, f)
+	if err != nil || !made {
+		return s, err
+	}
+	key, err := o.Key.existing(f, m)
+	if err != nil {
+		return s, err
+	}
+	dataKey, err := m.unlock(f, key)
+	if err != nil {
+		return s, err
+	}
+	sealer, err := newSealer(m.vaultID, dataKey)
+	if err != nil {
+		return s, storeFault(err)
+	}
+	db, err := openSurvey(f.store(), !journalled(f))
+	if err != nil {
+		return s, storeFault(err)
+	}
+	r := newReaderOf(db)
+	s.Made, s.KeySource, s.KeyPath, s.Schema = true, key.source, key.path, m.schema
+	if err := errors.Join(s.count(sealer, r), r.close()); err != nil {
+		return s, storeFault(err)
+	}
+	return s, nil
+}
+
+func (s *Status) count(sealer *sealer, r *reader) error {
+	rows, err := rowsOf(r, selectAll)
+	if err != nil {
+		return err
+	}
+	s.Tokens = map[State]int{}
+	opener := &Vault{sealer: sealer}
+	for _, row := range rows {
+		rec, err := opener.open(row)
+		if err != nil {
+			s.SetAside++
+			continue
+		}
+		s.Tokens[rec.State]++
+	}
+	n, _, err := number(r, countPasswords)
+	s.Passwords = int(n)
+	return err
+}

@@ -1,0 +1,217 @@
+package vault
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+
+	"bankauth/internal/fault"
+)
+
+// meta is the store's row about itself.
+type meta struct {
+	vaultID, keyID, wrapped []byte
+	source                  string
+	schema                  int
+}
+
+// account is the keyring's name for the key of this vault.
+func (m meta) account() string { return "vault-" + hex.EncodeToString(m.vaultID) }
+
+// survey looks at a folder without changing a byte of it: whether a vault is
+// there, is ours, whole and of a version we know. Its errors are faults.
+func survey(ctx context.Context, f folder) (m meta, made bool, err error) {
+	there, err := f.exists()
+	if err != nil || !there {
+		return meta{}, false, err
+	}
+	there, err = file("the vault's file", f.store())
+	if err != nil {
+		return meta{}, false, err
+	}
+	if !there {
+		if info, err := os.Stat(f.journal()); err == nil && info.Size() > 0 {
+			return meta{}, false, refuse("the vault's main file is missing while its journal is there",
+				"restore vault.db in "+string(f)+", or move the journal away to start anew", nil)
+		}
+		return meta{}, false, nil
+	}
+	// An immutable look leaves no trace, but another process may begin to
+	// write meanwhile; then what was seen is worth nothing, and the second
+	// look reads through that process's journal.
+	for range 3 {
+		still := !journalled(f)
+		m, err = look(ctx, f, still)
+		if err == nil || still == !journalled(f) {
+			return m, err == nil, err
+		}
+	}
+	return m, err == nil, err
+}
+
+func journalled(f folder) bool {
+	_, err := os.Stat(f.journal())
+	return err == nil
+}
+
+func look(ctx context.Context, f folder, still bool) (meta, error) {
+	h, err := readHeader(f, still)
+	if err != nil {
+		return meta{}, err
+	}
+	db, err := openSurvey(f.store(), still)
+	if err != nil {
+		return meta{}, storeFault(err)
+	}
+	defer db.Close()
+	var sound string
+	if err := db.QueryRowContext(ctx, checkStatement).Scan(&sound); err != nil {
+		return meta{}, storeFault(err)
+	}
+	if sound != "ok" {
+		return meta{}, damaged(f, nil)
+	}
+	m, err := readMeta(ctx, db)
+	if err != nil {
+		return meta{}, storeFault(err)
+	}
+	if len(m.vaultID) != 16 || len(m.wrapped) == 0 || len(m.keyID) == 0 {
+		return meta{}, damaged(f, nil)
+	}
+	m.schema = h.schema
+	return m, nil
+}
+
+func readHeader(f folder, still bool) (header, error) {
+	r, err := os.Open(f.store())
+	if err != nil {
+		return header{}, refuse("the vault's file cannot be read", "give your user access to "+f.store(), err)
+	}
+	defer r.Close()
+	b := make([]byte, 100)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return header{}, damaged(f, err)
+	}
+	h, err := parseHeader(b)
+	if err != nil {
+		return header{}, damaged(f, err)
+	}
+	if h.application != applicationID {
+		return header{}, refuse("vault.db is not a vault of bankauth",
+			"move it out of "+string(f)+", or set BANKAUTH_DATA_DIR to another folder", nil)
+	}
+	if h.schema > schemaVersion {
+		return header{}, refuse("the vault was written by a newer bankauth", "install that version or a later one", nil)
+	}
+	info, err := r.Stat()
+	if err != nil || (still && info.Size() < h.bytes) {
+		return header{}, damaged(f, err)
+	}
+	return h, nil
+}
+
+func readMeta(ctx context.Context, db *sql.DB) (meta, error) {
+	rows, err := db.QueryContext(ctx, selectMeta)
+	if err != nil {
+		return meta{}, fmt.Errorf("reading the store's own row: %w", err)
+	}
+	defer rows.Close()
+	var m meta
+	for rows.Next() {
+		var name string
+		var value []byte
+		if err := rows.Scan(&name, &value); err != nil {
+			return meta{}, fmt.Errorf("reading the store's own row: %w", err)
+		}
+		switch name {
+		case "vault_id":
+			m.vaultID = value
+		case "key_id":
+			m.keyID = value
+		case "data_key":
+			m.wrapped = value
+		case "key_source":
+			m.source = string(value)
+		}
+	}
+	return m, rows.Err()
+}
+
+// create makes a vault under another name and moves it into place when it is
+// whole: a vault.db that is short or empty is then always damage.
+func create(ctx context.Context, f folder, m meta) error {
+	for _, leftover := range []string{f.fresh(), f.fresh() + "-wal", f.fresh() + "-shm"} {
+		if err := os.Remove(leftover); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("clearing an unfinished vault: %w", err)
+		}
+	}
+	w, err := os.OpenFile(f.fresh(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("making the vault's file: %w", err)
+	}
+	if err := w.Close(); err != nil {
+		return fmt.Errorf("making the vault's file: %w", err)
+	}
+	if err := fill(ctx, f, m); err != nil {
+		return err
+	}
+	if err := os.Rename(f.fresh(), f.store()); err != nil {
+		return fmt.Errorf("putting the vault's file in its place: %w", err)
+	}
+	return f.sync()
+}
+
+func fill(ctx context.Context, f folder, m meta) (err error) {
+	db, err := openSQL(address(f.fresh(), url.Values{}), 1)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	for _, s := range createStatements() {
+		if _, err := db.ExecContext(ctx, s); err != nil {
+			return fmt.Errorf("making the tables: %w", err)
+		}
+	}
+	for _, kv := range []struct {
+		name  string
+		value []byte
+	}{{"vault_id", m.vaultID}, {"key_id", m.keyID}, {"data_key", m.wrapped}, {"key_source", []byte(m.source)}} {
+		if _, err := db.ExecContext(ctx, insertMeta, kv.name, kv.value); err != nil {
+			return fmt.Errorf("writing %q: %w", kv.name, err)
+		}
+	}
+	for _, s := range []string{commitWrite, checkpointStatement} {
+		if _, err := db.ExecContext(ctx, s); err != nil {
+			return fmt.Errorf("finishing the vault's file: %w", err)
+		}
+	}
+	return nil
+}
+
+func damaged(f folder, cause error) *fault.Fault {
+	return refuse("the vault is damaged", "nothing was changed; restore "+f.store()+" from a backup, or move the folder away to start anew", cause)
+}
+
+// storeFault puts what the store says into words.
+func storeFault(err error) *fault.Fault {
+	var f *fault.Fault
+	switch {
+	case errors.As(err, &f):
+		return f
+	case isBusy(err):
+		return refuse("the vault is busy in another process", "call again in a moment", err)
+	case isDamaged(err):
+		return refuse("the vault is damaged", "restore it from a backup; `bankauth doctor` names its folder", err)
+	case isReadOnly(err):
+		return refuse("the vault's folder cannot be written", "give your user write access to it; `bankauth doctor` names it", err)
+	case isFull(err):
+		return refuse("the disk has no room for the vault", "free some space and call again", err)
+	}
+	return refuse("the vault cannot be used", "call again; if it stays, run `bankauth doctor`", err)
+}

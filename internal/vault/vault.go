@@ -1,0 +1,281 @@
+// Package vault keeps tokens and passwords, sealed, and makes sure that a
+// refresh token is never spent twice and never lost.
+//
+// The store is an SQLite file in a folder of the user's. Every record is
+// sealed with a key of its own (seal.go draws the keys, sqlite.go the
+// tables); in clear stand only token_refs, kinds, states, times and blind
+// indexes. Several processes may use one folder at once.
+//
+// Two kinds of token are kept in two ways. A client_credentials token can be
+// had again at any time: its record is committed once, before its token_ref is
+// handed out, and survives the end of the process; a newer token of the same
+// record goes to memory first and is written within 200 ms and on Close, so
+// that a killed process may fall back to the token before. Every other token
+// stands on a refresh token that cannot be had again without a person: an
+// intent is on disk before the provider is asked, the answer is on disk before
+// anybody sees it, and a lock across processes keeps others away meanwhile.
+package vault
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"bankauth/internal/fault"
+)
+
+// Options say where a vault is and how it is opened.
+type Options struct {
+	Dir string // the vault's folder, made with mode 700 where it is missing
+	Key Key
+	Now func() time.Time // nil: time.Now
+	// Rand gives token_refs and keys; nil: crypto/rand.
+	Rand io.Reader
+	// Ephemeral makes a throw-away vault: its key stays in memory and Close
+	// removes Dir, which must be empty or missing ("": a temporary folder).
+	Ephemeral bool
+}
+
+func (o Options) filled() Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	return o
+}
+
+// Vault is an open vault, safe for concurrent use.
+type Vault struct {
+	folder    folder
+	now       func() time.Time
+	ephemeral bool
+	meta      meta
+	key       userKey // without its bytes
+	sealer    *sealer
+	reader    *reader
+	writer    *writer
+
+	drawing sync.Mutex // an io.Reader need not be safe for concurrent use
+	random  io.Reader
+
+	mu      sync.Mutex
+	closed  bool
+	flying  sync.WaitGroup
+	flights map[flightKey]*flight
+	cold    map[flightKey]cooling
+	cache   cache
+}
+
+// Open opens the vault in o.Dir, and makes it where there is none. It reads
+// and checks the whole file, so call it when the vault is first needed. Its
+// errors are faults of code VaultUnavailable whose hint says what to do; then
+// nothing was changed, and nothing made but the folder.
+func Open(ctx context.Context, o Options) (*Vault, error) {
+	o = o.filled()
+	if o.Ephemeral {
+		dir, err := ephemeralFolder(o.Dir)
+		if err != nil {
+			return nil, err
+		}
+		o.Dir = dir
+	}
+	v, err := prepare(ctx, o)
+	if err != nil {
+		if o.Ephemeral {
+			_ = os.RemoveAll(o.Dir)
+		}
+		return nil, storeFault(err)
+	}
+	return v, nil
+}
+
+func prepare(ctx context.Context, o Options) (*Vault, error) {
+	f := folder(o.Dir)
+	if o.Dir == "" {
+		return nil, refuse("the vault has no folder", "set BANKAUTH_DATA_DIR", nil)
+	}
+	m, made, err := survey(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	var key *userKey
+	if made {
+		key, err = existingKey(o, f, m)
+	} else {
+		m, key, err = found(ctx, o, f)
+	}
+	if err != nil {
+		return nil, err
+	}
+	dataKey, err := m.unlock(f, key)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.make(); err != nil {
+		return nil, err
+	}
+	return start(o, f, m, key, dataKey)
+}
+
+func existingKey(o Options, f folder, m meta) (*userKey, error) {
+	if o.Ephemeral {
+		return nil, refuse("a throw-away vault needs an empty folder", "name another folder, or none", nil)
+	}
+	return o.Key.existing(f, m)
+}
+
+// found makes a vault, unless another process has done so by the time that
+// the lock is ours.
+func found(ctx context.Context, o Options, f folder) (meta, *userKey, error) {
+	if err := f.make(); err != nil {
+		return meta{}, nil, err
+	}
+	wait, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	release, err := hold(wait, f.making())
+	if err != nil {
+		return meta{}, nil, refuse("the vault's folder cannot be locked", "make sure that your user may write "+string(f)+" and call again", err)
+	}
+	defer release()
+	m, made, err := survey(ctx, f)
+	if err != nil {
+		return meta{}, nil, err
+	}
+	if made {
+		key, err := existingKey(o, f, m)
+		return m, key, err
+	}
+	return lay(ctx, o, f)
+}
+
+// lay draws the keys of a new vault and makes its file.
+func lay(ctx context.Context, o Options, f folder) (meta, *userKey, error) {
+	m := meta{vaultID: make([]byte, 16), schema: schemaVersion}
+	dataKey := make([]byte, keySize)
+	for _, b := range [][]byte{m.vaultID, dataKey} {
+		if _, err := io.ReadFull(o.Rand, b); err != nil {
+			return meta{}, nil, fmt.Errorf("drawing the vault's keys: %w", err)
+		}
+	}
+	var key *userKey
+	var err error
+	if o.Ephemeral {
+		key = &userKey{bytes: make([]byte, keySize), source: sourceMemory}
+		_, err = io.ReadFull(o.Rand, key.bytes)
+	} else {
+		key, err = o.Key.first(f, m.account(), o.Rand)
+	}
+	if err != nil {
+		return meta{}, nil, err
+	}
+	m.source, m.keyID = key.source, keyID(key.bytes, m.vaultID)
+	if m.wrapped, err = wrap(key.bytes, m.vaultID, dataKey); err != nil {
+		return meta{}, nil, err
+	}
+	return m, key, create(ctx, f, m)
+}
+
+// unlock returns the data key.
+func (m meta) unlock(f folder, key *userKey) ([]byte, error) {
+	if !bytes.Equal(keyID(key.bytes, m.vaultID), m.keyID) {
+		return nil, refuse("the vault's key does not fit", "nothing was changed; give the key that this vault was made with (it came from the "+m.source+
+			"), or set BANKAUTH_DATA_DIR to another folder", nil)
+	}
+	dataKey, err := unwrap(key.bytes, m.vaultID, m.wrapped)
+	if err != nil {
+		return nil, damaged(f, err)
+	}
+	return dataKey, nil
+}
+
+func start(o Options, f folder, m meta, key *userKey, dataKey []byte) (*Vault, error) {
+	s, err := newSealer(m.vaultID, dataKey)
+	if err != nil {
+		return nil, err
+	}
+	v := &Vault{folder: f, now: o.Now, random: o.Rand, ephemeral: o.Ephemeral, meta: m, sealer: s,
+		key:     userKey{source: key.source, path: key.path},
+		flights: map[flightKey]*flight{}, cold: map[flightKey]cooling{}, cache: newCache()}
+	if v.reader, err = newReader(f.store()); err != nil {
+		return nil, err
+	}
+	if v.writer, err = newWriter(f.store(), v.behind, writeBehind); err != nil {
+		return nil, errors.Join(err, v.reader.close())
+	}
+	return v, nil
+}
+
+func ephemeralFolder(dir string) (string, error) {
+	if dir == "" {
+		dir, err := os.MkdirTemp("", "bankauth-")
+		if err != nil {
+			return "", refuse("a throw-away vault cannot be made", "make sure that the system's folder for temporary files can be written", err)
+		}
+		return dir, nil
+	}
+	if names, err := os.ReadDir(dir); err == nil && len(names) > 0 {
+		return "", refuse("a throw-away vault needs an empty folder", "name another folder, or none", nil)
+	}
+	return dir, nil
+}
+
+// Close waits for the mints under way, writes what is not written yet, ends
+// the vault's goroutines and, where the vault is Ephemeral, removes its
+// folder. When ctx ends first, the vault goes on until the mints have ended;
+// Close may be called again. Calls that come after Close are VaultUnavailable.
+func (v *Vault) Close(ctx context.Context) error {
+	v.mu.Lock()
+	v.closed = true
+	v.mu.Unlock()
+	landed := make(chan struct{})
+	go func() { v.flying.Wait(); close(landed) }()
+	select {
+	case <-landed:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	v.mu.Lock()
+	w, r := v.writer, v.reader
+	v.writer, v.reader = nil, nil
+	v.mu.Unlock()
+	if w == nil {
+		return nil
+	}
+	err := errors.Join(w.close(), r.close())
+	if v.ephemeral {
+		err = errors.Join(err, os.RemoveAll(string(v.folder)))
+	}
+	if err != nil {
+		return storeFault(err)
+	}
+	return nil
+}
+
+// ready counts a call in, so that Close waits for it.
+func (v *Vault) ready() (leave func(), err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.closed {
+		return nil, closedFault()
+	}
+	v.flying.Add(1)
+	return v.flying.Done, nil
+}
+
+func closedFault() *fault.Fault {
+	return refuse("the vault is closed", "the server is stopping; start it again", errClosed)
+}
+
+func (v *Vault) draw() (string, error) {
+	v.drawing.Lock()
+	defer v.drawing.Unlock()
+	return newRef(v.random)
+}
