@@ -1,0 +1,187 @@
+package tools
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	"bankauth/internal/fault"
+	"bankauth/internal/secret"
+	"bankauth/schema"
+)
+
+// arguments are a call's arguments after the slips that models make have been
+// forgiven.
+type arguments map[string]any
+
+// read takes what came over the wire: an object, the JSON text of one, or
+// nothing. Empty and null values count as left out; provider and grant_type
+// are trimmed and lower-cased.
+func read(raw any) (arguments, *fault.Fault) {
+	if text, ok := raw.(string); ok {
+		var v any
+		d := json.NewDecoder(bytes.NewReader([]byte(text)))
+		if strings.TrimSpace(text) != "" && (d.Decode(&v) != nil || d.More()) {
+			return nil, notAnObject()
+		}
+		raw = v
+	}
+	given, ok := raw.(map[string]any)
+	if !ok && raw != nil {
+		return nil, notAnObject()
+	}
+	args := make(arguments, len(given))
+	for name, v := range given {
+		switch v := v.(type) {
+		case nil:
+			continue
+		case string:
+			if name == "provider" || name == "grant_type" {
+				v = strings.ToLower(strings.TrimSpace(v))
+			}
+			if v == "" {
+				continue
+			}
+			args[name] = v
+		default:
+			args[name] = v
+		}
+	}
+	return args, nil
+}
+
+func notAnObject() *fault.Fault {
+	return fault.New(fault.InvalidArgument, "the arguments are not a JSON object", `give an object such as {"provider": "…"}`)
+}
+
+func (a arguments) has(name string) bool { _, ok := a[name]; return ok }
+
+func (a arguments) text(name string) (string, bool) {
+	s, ok := a[name].(string)
+	return s, ok
+}
+
+// flag takes a boolean, or the text of one.
+func (a arguments) flag(name string) (bool, *fault.Fault) {
+	switch v := a[name].(type) {
+	case nil:
+		return false, nil
+	case bool:
+		return v, nil
+	case string:
+		switch strings.ToLower(strings.TrimSpace(v)) {
+		case "true":
+			return true, nil
+		case "false":
+			return false, nil
+		}
+	}
+	return false, fault.New(fault.InvalidArgument, name+" must be true or false", "leave "+name+" out or give true")
+}
+
+// secret takes a secret argument out, so that nothing further on can show it.
+func (a arguments) secret(name string) secret.Value {
+	s, _ := a.text(name)
+	return secret.New(s)
+}
+
+// without returns the arguments that are the provider's.
+func (a arguments) without(names ...string) map[string]any {
+	rest := maps.Clone(map[string]any(a))
+	for _, n := range names {
+		delete(rest, n)
+	}
+	return rest
+}
+
+// only refuses arguments that the tool does not have, and says which it has.
+func (a arguments) only(tool string, example map[string]any, names ...string) *fault.Fault {
+	var foreign []string
+	for name := range a {
+		if !slices.Contains(names, name) {
+			foreign = append(foreign, name)
+		}
+	}
+	if len(foreign) == 0 {
+		return nil
+	}
+	slices.Sort(foreign)
+	message := tool + " has no argument " + list(foreign)
+	if near := nearest(foreign[0], names); near != "" {
+		message += "; did you mean " + near + "?"
+	}
+	return &fault.Fault{Code: fault.InvalidArgument, Message: message, Hint: "its arguments are " + list(names), NotAllowed: foreign, Example: example}
+}
+
+// nearest returns the name that differs least from what was given, or "".
+func nearest(given string, names []string) string {
+	best, least := "", 3
+	for _, n := range names {
+		if d := distance(strings.ToLower(given), strings.ToLower(n)); d < least {
+			best, least = n, d
+		}
+	}
+	return best
+}
+
+// distance is Levenshtein's, on bytes.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		last := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := last
+			if a[i] != b[j] {
+				cost = 1 + min(last, row[j], row[j+1])
+			}
+			last, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}
+
+// list joins names for a sentence.
+func list(names []string) string { return strings.Join(names, ", ") }
+
+// grant picks the operation and grant that a create_access_token call names.
+func (s *Set) grant(b *Bank, args arguments) (*schema.Operation, *schema.Grant, *fault.Fault) {
+	p := b.Client.Provider()
+	name, ok := args.text("grant_type")
+	offered := p.Grants(schema.CreateAccessToken)
+	if op, g, found := p.Operation(schema.CreateAccessToken, name); ok && found {
+		return op, g, nil
+	}
+	f := &fault.Fault{Code: fault.InvalidArgument, Provider: p.Name, Hint: p.Name + " offers grant_type " + list(offered)}
+	if op, g, found := p.Operation(schema.CreateAccessToken, offered[0]); found {
+		f.Example = p.Example(op, g)
+	}
+	switch {
+	case name == schema.GrantRefreshToken:
+		f.Message, f.Hint = "a token is renewed with the tool refresh_token", "call refresh_token with the token_ref that create_access_token gave"
+		f.Example = map[string]any{"token_ref": "tok_…"}
+	case !ok:
+		f.Message, f.Required = "the argument grant_type is missing", []string{"grant_type"}
+	case s.knows(name):
+		f.Code, f.Message = fault.Unsupported, p.Name+" does not offer grant_type="+name
+	default:
+		f.Message = "there is no such grant_type"
+	}
+	return nil, nil, f
+}
+
+// knows reports whether any provider offers the grant, so that its name may
+// be repeated: it is one of ours.
+func (s *Set) knows(grant string) bool {
+	for _, p := range s.all {
+		if slices.Contains(p.Grants(schema.CreateAccessToken), grant) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,120 @@
+package tools
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"bankauth/internal/fault"
+	"bankauth/schema"
+)
+
+// request is one call on its way.
+type request struct {
+	principal   string
+	tool        string
+	args        arguments
+	correlation string
+	bank        *Bank // set once it is known; for the log and the error
+}
+
+// Call makes one call of a tool and returns its result. It never fails in any
+// other way: a fault, a panic and a full house are results with IsError.
+// args is what encoding/json makes of the arguments.
+func (s *Set) Call(ctx context.Context, principal, tool string, args any) (result Result) {
+	start := s.o.Now()
+	r := &request{principal: principal, tool: tool, correlation: s.correlation()}
+	defer func() {
+		if p := recover(); p != nil {
+			// The panic's value may hold anything; its type and our stack do not.
+			s.o.Log.Error().Str("correlation_id", r.correlation).Str("panic", fmt.Sprintf("%T", p)).Bytes("stack", debug.Stack()).Msg("recovered")
+			result = s.fail(r, fault.New(fault.Internal, "something went wrong inside bankauth", "call again; if it stays, report it with the correlation id"))
+		}
+		s.log(r, result, s.o.Now().Sub(start))
+	}()
+	if s.flight.Add(1) > int64(s.o.Limit) {
+		s.flight.Add(-1)
+		return s.Busy(tool)
+	}
+	defer s.flight.Add(-1)
+	ctx, cancel := context.WithTimeout(ctx, callDeadline)
+	defer cancel()
+
+	var f *fault.Fault
+	if r.args, f = read(args); f != nil {
+		return s.fail(r, f)
+	}
+	answer, err := s.dispatch(ctx, r)
+	if err != nil {
+		return s.fail(r, fault.From(err))
+	}
+	return s.succeed(r, answer)
+}
+
+// Busy is the result of a call that found too many others at work.
+func (s *Set) Busy(tool string) Result {
+	r := &request{tool: tool, correlation: s.correlation()}
+	f := fault.New(fault.Busy, "too many calls are at work here", "call again in a moment")
+	f.RetryAfter = time.Second
+	return s.fail(r, f)
+}
+
+func (s *Set) dispatch(ctx context.Context, r *request) (any, error) {
+	switch r.tool {
+	case schema.CreateAccessToken:
+		return s.createAccessToken(ctx, r)
+	case schema.RefreshToken:
+		return s.refreshToken(ctx, r)
+	case schema.CreateUser:
+		return s.createUser(ctx, r)
+	}
+	return nil, fault.New(fault.InvalidArgument, "there is no such tool", "the tools are create_access_token, refresh_token and create_user")
+}
+
+// correlation makes the id that ties a result to the log and, where the
+// provider has a header for it, to the provider's own records.
+func (s *Set) correlation() string {
+	var b [8]byte
+	if _, err := io.ReadFull(s.o.Rand, b[:]); err != nil {
+		return "0000000000000000"
+	}
+	return hex.EncodeToString(b[:])
+}
+
+// log writes the one event of a call. It has no field that could hold a
+// secret or a provider's text.
+func (s *Set) log(r *request, result Result, took time.Duration) {
+	level := zerolog.InfoLevel
+	if result.Code == fault.Internal {
+		level = zerolog.ErrorLevel
+	}
+	e := s.o.Log.WithLevel(level)
+	if s.o.Log.GetLevel() > level || e == nil {
+		return
+	}
+	provider := ""
+	if r.bank != nil {
+		provider = r.bank.Client.Provider().Name
+	}
+	code := "ok"
+	if result.IsError {
+		code = string(result.Code)
+	}
+	e.Str("tool", toolName(r.tool)).Str("provider", provider).Str("code", code).
+		Int64("ms", took.Milliseconds()).Str("correlation_id", r.correlation).Msg("call")
+}
+
+// toolName returns the name of one of our tools; what a client made up is not
+// for the log.
+func toolName(name string) string {
+	switch name {
+	case schema.CreateAccessToken, schema.RefreshToken, schema.CreateUser:
+		return name
+	}
+	return "unknown"
+}

@@ -1,0 +1,150 @@
+package tools
+
+import (
+	"context"
+	"strings"
+
+	"bankauth/internal/fault"
+	"bankauth/internal/secret"
+	"bankauth/internal/token"
+	"bankauth/internal/vault"
+	"bankauth/providers"
+	"bankauth/schema"
+)
+
+// createAccessToken: check, look for what we hold, and let the vault decide
+// whether the provider is asked.
+func (s *Set) createAccessToken(ctx context.Context, r *request) (any, error) {
+	call, force, err := s.planToken(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.vault(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var more *providers.Answer
+	mint := func(ctx context.Context, _ vault.Record) (token.Token, error) {
+		a, err := r.bank.Client.Token(ctx, call)
+		more = &a
+		return a.Token, err
+	}
+	rec, reused, err := v.Obtain(ctx, s.identity(r, call), vault.Policy{
+		Force: force, Margin: margin, Deadline: upstreamDeadline, Rotation: r.bank.Client.Provider().Rotation.Mode,
+	}, mint)
+	if err != nil {
+		return nil, err
+	}
+	if reused {
+		more = nil
+	}
+	return s.answerToken(r.bank, rec, reused, more), nil
+}
+
+// planToken checks a create_access_token call and makes the provider's of it.
+func (s *Set) planToken(ctx context.Context, r *request) (call providers.Call, force bool, err error) {
+	b, f := s.bank(r.tool, r.args)
+	if f != nil {
+		return call, false, f
+	}
+	r.bank = b
+	if f := r.args.only(r.tool, s.example(r.tool), s.argumentNames(r.tool)...); f != nil {
+		return call, false, f
+	}
+	op, g, f := s.grant(b, r.args)
+	if f != nil {
+		return call, false, f
+	}
+	if force, f = r.args.flag("force"); f != nil {
+		return call, false, f
+	}
+	given := r.args.without("provider", "grant_type", "force")
+	if f := b.Client.Provider().Check(op, g, given, s.full()); f != nil {
+		return call, false, f
+	}
+	if f := s.configured(b, r.args); f != nil {
+		return call, false, f
+	}
+	call = s.newCall(r, op, g, given)
+	if op.HeldField(schema.HeldPassword) != nil && g.Name == schema.GrantPassword && call.Password.IsZero() {
+		call.Password, err = s.password(ctx, r, call)
+	}
+	return call, force, err
+}
+
+// newCall takes the secrets out of the arguments, by what they hold.
+func (s *Set) newCall(r *request, op *schema.Operation, g *schema.Grant, given map[string]any) providers.Call {
+	call := providers.Call{Operation: op, Grant: g, Arguments: given, CorrelationID: r.correlation}
+	for held, into := range map[string]*secret.Value{
+		schema.HeldClientID: &call.ClientID, schema.HeldClientSecret: &call.ClientSecret,
+		schema.HeldPassword: &call.Password, schema.HeldRefreshToken: &call.RefreshToken,
+	} {
+		if f := op.HeldField(held); f != nil {
+			*into = r.args.secret(f.Argument)
+			delete(given, f.Argument)
+			delete(r.args, f.Argument)
+		}
+	}
+	return call
+}
+
+// identity says which token a call is about: the same identity, the same
+// token_ref.
+func (s *Set) identity(r *request, call providers.Call) vault.Identity {
+	id := vault.Identity{
+		Principal: r.principal, Provider: r.bank.Client.Provider().Name, Environment: r.bank.Client.Environment(),
+		Client: r.bank.Client.Fingerprint(), Grant: call.Grant.Name,
+	}
+	switch call.Grant.Name {
+	case schema.GrantClientCredentials:
+		id.Account = account(call.Arguments)
+	case schema.GrantPassword:
+		id.Account = userName(call)
+	}
+	if !call.ClientID.IsZero() {
+		id.Client = s.fingerprint(call.ClientID, id.Client)
+	}
+	return id
+}
+
+// account is what tells two client_credentials tokens of one client apart:
+// the arguments they were asked for with, the scope foremost.
+func account(args map[string]any) string {
+	if scope, ok := args["scope"].(string); ok && len(args) == 1 {
+		return scope
+	}
+	if len(args) == 0 {
+		return ""
+	}
+	return "?" + canonical(args)
+}
+
+// userName is the user of a password grant. Providers compare names without
+// regard to case (finAPI says so), and so do we.
+func userName(call providers.Call) string {
+	name, _ := call.Arguments["username"].(string)
+	return strings.ToLower(name)
+}
+
+// password returns the stored password of the user that the call names.
+func (s *Set) password(ctx context.Context, r *request, call providers.Call) (secret.Value, error) {
+	v, err := s.vault(ctx)
+	if err != nil {
+		return secret.Value{}, err
+	}
+	held, ok, err := v.Password(ctx, s.owner(r, userName(call)))
+	if err != nil {
+		return secret.Value{}, err
+	}
+	if !ok {
+		return secret.Value{}, fault.New(fault.InvalidArgument, "no password is held for this username",
+			"create the user with create_user, which stores its password; then call again with the id it returns")
+	}
+	return held, nil
+}
+
+// owner says whose password it is.
+func (s *Set) owner(r *request, user string) vault.Account {
+	return vault.Account{Principal: r.principal, Provider: r.bank.Client.Provider().Name, Environment: r.bank.Client.Environment(),
+		Client: r.bank.Client.Fingerprint(), User: strings.ToLower(user)}
+}

@@ -1,0 +1,194 @@
+package tools
+
+import (
+	"context"
+	"encoding/base32"
+	"errors"
+	"io"
+	"strings"
+
+	"bankauth/internal/fault"
+	"bankauth/internal/secret"
+	"bankauth/internal/token"
+	"bankauth/internal/vault"
+	"bankauth/providers"
+	"bankauth/schema"
+)
+
+// createUser makes a user with an id and a password of our own where the
+// caller names none. Both are stored before the request leaves, so that an
+// answer that is lost costs nothing.
+func (s *Set) createUser(ctx context.Context, r *request) (any, error) {
+	call, err := s.planUser(r)
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.vault(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if call.Operation.Auth.Style == schema.AuthBearer {
+		if call.Bearer, err = s.clientToken(ctx, r, v, call); err != nil {
+			return nil, err
+		}
+	}
+	id, err := s.nameUser(&call)
+	if err != nil {
+		return nil, err
+	}
+	keep, err := s.choosePassword(ctx, r, v, &call, id)
+	if err != nil {
+		return nil, err
+	}
+	// A client that hangs up must not cost the answer.
+	send, cancel := context.WithTimeout(context.WithoutCancel(ctx), upstreamDeadline)
+	defer cancel()
+	answer, err := r.bank.Client.User(send, call)
+	if err != nil {
+		return nil, s.userFailed(send, v, keep, err)
+	}
+	return s.answerUser(send, r, v, call, id, keep, answer)
+}
+
+// planUser checks a create_user call and makes the provider's of it.
+func (s *Set) planUser(r *request) (providers.Call, error) {
+	b, f := s.bank(r.tool, r.args)
+	if f != nil {
+		return providers.Call{}, f
+	}
+	r.bank = b
+	if f := r.args.only(r.tool, s.example(r.tool), s.argumentNames(r.tool)...); f != nil {
+		return providers.Call{}, f
+	}
+	op, g, _ := b.Client.Provider().Operation(schema.CreateUser, "")
+	given := r.args.without("provider")
+	if f := b.Client.Provider().Check(op, g, given, s.full()); f != nil {
+		return providers.Call{}, f
+	}
+	if f := s.configured(b, r.args); f != nil {
+		return providers.Call{}, f
+	}
+	return s.newCall(r, op, g, given), nil
+}
+
+// clientToken obtains the token that must be had before the user can be made.
+func (s *Set) clientToken(ctx context.Context, r *request, v *vault.Vault, call providers.Call) (secret.Value, error) {
+	op, g, _ := r.bank.Client.Provider().Operation(schema.CreateAccessToken, call.Operation.Auth.Grant)
+	first := providers.Call{Operation: op, Grant: g, Arguments: map[string]any{}, ClientID: call.ClientID, ClientSecret: call.ClientSecret, CorrelationID: r.correlation}
+	mint := func(ctx context.Context, _ vault.Record) (token.Token, error) {
+		a, err := r.bank.Client.Token(ctx, first)
+		return a.Token, err
+	}
+	rec, _, err := v.Obtain(ctx, s.identity(r, first), vault.Policy{Margin: margin, Deadline: upstreamDeadline, Rotation: r.bank.Client.Provider().Rotation.Mode}, mint)
+	return rec.Token.Access, err
+}
+
+// nameUser returns the user's id, made by us where the caller gives none and
+// the provider lets us choose it.
+func (s *Set) nameUser(call *providers.Call) (string, error) {
+	f := call.Operation.Field(strings.TrimPrefix(call.Operation.Answer.User, "/"))
+	if f == nil || f.Type != "string" {
+		return "", nil // the provider names it; its answer says how
+	}
+	if id, ok := call.Arguments[f.Argument].(string); ok {
+		return id, nil
+	}
+	id, err := s.random(26)
+	if err != nil {
+		return "", err
+	}
+	call.Arguments[f.Argument] = id
+	return id, nil
+}
+
+// choosePassword makes the user's password, unless the caller brings one, and
+// stores it. It returns nil where users have no password.
+func (s *Set) choosePassword(ctx context.Context, r *request, v *vault.Vault, call *providers.Call, id string) (*vault.Account, error) {
+	if call.Operation.HeldField(schema.HeldPassword) == nil {
+		return nil, nil
+	}
+	if call.Password.IsZero() {
+		text, err := s.random(26)
+		if err != nil {
+			return nil, err
+		}
+		call.Password = secret.New(text)
+	}
+	if id == "" {
+		return nil, nil // stored under the id of the answer
+	}
+	owner := s.owner(r, id)
+	if _, held, err := v.Password(ctx, owner); err != nil {
+		return nil, err
+	} else if held {
+		return nil, fault.New(fault.Conflict, "a user with this id was created here before",
+			"call create_access_token with grant_type=password and this username, or choose another id")
+	}
+	if err := v.KeepPassword(ctx, owner, call.Password); err != nil {
+		return nil, err
+	}
+	return &owner, nil
+}
+
+// userFailed forgets the password of a user that was surely not made.
+func (s *Set) userFailed(ctx context.Context, v *vault.Vault, keep *vault.Account, err error) error {
+	var f *fault.Fault
+	if keep == nil || !errors.As(err, &f) || f.Code == fault.Uncertain || f.Code == fault.Internal {
+		return err
+	}
+	if forget := v.ForgetPassword(ctx, *keep); forget != nil {
+		return forget
+	}
+	return err
+}
+
+// answerUser stores what the answer brought, then shapes it.
+func (s *Set) answerUser(ctx context.Context, r *request, v *vault.Vault, call providers.Call, id string, keep *vault.Account, answer providers.Answer) (any, error) {
+	if answer.User == "" {
+		answer.User = id
+	}
+	out := userAnswer{userResult: userResult{Provider: r.bank.Client.Provider().Name, Environment: r.bank.Client.Environment()}, fields: map[string]any{}}
+	if call.Operation.HeldField(schema.HeldPassword) != nil {
+		owner := s.owner(r, answer.User)
+		if !answer.Password.IsZero() {
+			call.Password = answer.Password // the provider has the last word
+		}
+		if keep == nil || *keep != owner || !answer.Password.IsZero() {
+			if err := v.KeepPassword(ctx, owner, call.Password); err != nil {
+				return nil, err
+			}
+		}
+		out.PasswordStored = true
+	}
+	if !answer.Token.Access.IsZero() {
+		rec, _, err := v.Obtain(ctx, vault.Identity{Principal: r.principal, Provider: out.Provider, Environment: out.Environment,
+			Client: r.bank.Client.Fingerprint(), Grant: schema.GrantAuthorizationCode}, vault.Policy{Force: true, Deadline: upstreamDeadline},
+			func(context.Context, vault.Record) (token.Token, error) { return answer.Token, nil })
+		if err != nil {
+			return nil, err
+		}
+		out.TokenRef = rec.Ref
+	}
+	for name, value := range answer.Fields {
+		out.fields[name] = value
+	}
+	if answer.User != "" {
+		out.fields["id"] = answer.User
+	}
+	if s.full() {
+		for name, value := range answer.Secrets {
+			out.fields[name] = value.Reveal()
+		}
+	}
+	return out, nil
+}
+
+// random returns n characters of lower-case base32: 5 bits each, legal in
+// every provider's ids and passwords.
+func (s *Set) random(n int) (string, error) {
+	b := make([]byte, (n*5+7)/8)
+	if _, err := io.ReadFull(s.o.Rand, b); err != nil {
+		return "", err
+	}
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b))[:n], nil
+}

@@ -1,0 +1,211 @@
+package tools
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/invopop/jsonschema"
+	orderedmap "github.com/pb33f/ordered-map/v2"
+
+	"bankauth/schema"
+)
+
+// Tool is one tool as a client lists it.
+type Tool struct {
+	Name        string
+	Title       string
+	Description string
+	Input       json.RawMessage
+	Output      json.RawMessage
+	ReadOnly    bool
+	Destructive bool
+	Idempotent  bool
+
+	arguments []string
+}
+
+// Budgets. Hosts cut descriptions at 1,024 bytes (VS Code) or 2 KB (Claude
+// Code), and every byte of the list costs a model its attention.
+const (
+	mostDescription = 1024
+	mostProviders   = 120 // names in an enum; beyond, the resource lists them
+)
+
+// resourceName is where what does not fit a description stands.
+const resourceName = "bankauth://providers/{name}"
+
+// words are what a tool says that no document says.
+type words struct {
+	name, title string
+	about       string // what it does
+	each        string // introduces the providers' lines
+	after       string // where to go next
+	before, own []schema.Argument
+	destructive bool
+	idempotent  bool
+	result      any
+}
+
+func (s *Set) words() []words {
+	provider := schema.Argument{Name: "provider", Type: "string", Description: "The open-banking provider. Choose it first.", Required: true}
+	force := schema.Argument{Name: "force", Type: "boolean", Description: "true: ask the provider even if a stored token is still fresh."}
+	ref := schema.Argument{Name: "token_ref", Type: "string", Description: "As create_access_token returned it.", Required: true}
+	create := words{
+		name: schema.CreateAccessToken, title: "Create access token",
+		about:  "Obtain an OAuth access token from a provider. The token stays in a vault; the result has its handle, token_ref. Client id and secret are the server's: never ask the user for them.",
+		each:   "Arguments by provider and grant_type (* = required):",
+		after:  "To renew a token call refresh_token. Arguments that do not belong to the call are refused, with one that works.",
+		before: []schema.Argument{provider}, own: []schema.Argument{force}, result: tokenResult{},
+	}
+	refresh := words{
+		name: schema.RefreshToken, title: "Refresh token",
+		about:  "Renew the access token behind a token_ref. Without force, one that still lives 120 s is returned as it is. token_ref never changes.",
+		after:  "On the error reauthorize, call create_access_token again.",
+		before: []schema.Argument{ref}, own: []schema.Argument{force}, destructive: true, idempotent: true, result: tokenResult{},
+	}
+	user := words{
+		name: schema.CreateUser, title: "Create user",
+		about:  "Create a user at a provider. The client token it needs is fetched, and the password made and stored, by the server.",
+		each:   "Arguments by provider:",
+		after:  "To act as the user call create_access_token with grant_type=password and username = the id returned.",
+		before: []schema.Argument{provider}, result: userResult{},
+	}
+	if s.full() {
+		refresh.before[0].Required = false
+		provider.Required = false
+		provider.Description = "Only with refresh_token in place of token_ref."
+		refresh.before = append(refresh.before, provider)
+	}
+	return []words{create, refresh, user}
+}
+
+// describe makes the tools out of the documents and our words.
+func (s *Set) describe() ([]Tool, error) {
+	var tools []Tool
+	for _, w := range s.words() {
+		pub, err := schema.Publish(w.name, s.all, s.full())
+		if err != nil {
+			return nil, err
+		}
+		t, err := s.tool(w, pub)
+		if err != nil {
+			return nil, fmt.Errorf("describing %q: %w", w.name, err)
+		}
+		tools = append(tools, t)
+	}
+	return tools, nil
+}
+
+func (s *Set) tool(w words, pub *schema.Publication) (Tool, error) {
+	t := Tool{Name: w.name, Title: w.title, Description: w.describe(pub.Lines), Destructive: w.destructive, Idempotent: w.idempotent}
+	arguments := slices.Concat(w.before, pub.Arguments, w.own)
+	for i := range arguments {
+		a := &arguments[i]
+		if a.Name == "provider" {
+			if len(pub.Providers) <= mostProviders {
+				a.Enum = pub.Providers
+			} else {
+				a.Description += " The resource bankauth://providers lists them."
+			}
+		}
+		t.arguments = append(t.arguments, a.Name)
+	}
+	var err error
+	if t.Input, err = json.Marshal(schema.Object(arguments)); err != nil {
+		return Tool{}, err
+	}
+	t.Output, err = json.Marshal(s.output(w))
+	return t, err
+}
+
+// describe joins the words with the providers' lines. Lines that are too many
+// for a description move to the resource, and the description says so.
+func (w words) describe(lines []string) string {
+	parts := []string{w.about}
+	if w.each != "" && len(lines) > 0 {
+		parts = append(parts, w.each)
+		for _, l := range lines {
+			parts = append(parts, "- "+l)
+		}
+	}
+	text := strings.Join(append(parts, w.after), "\n")
+	if len(text) <= mostDescription {
+		return text
+	}
+	pointer := "What each provider takes: resource " + resourceName + "; a call that lacks something is answered with what it lacks and one that works."
+	return strings.Join([]string{w.about, pointer, w.after}, "\n")
+}
+
+// output is the schema that results satisfy: our own fields reflected from
+// the Go type, and for create_user the document's response fields.
+func (s *Set) output(w words) *jsonschema.Schema {
+	out := reflect(w.result)
+	if w.name == schema.CreateUser {
+		s.documented(out, schema.CreateUser)
+		if out.Properties.GetPair("id") == nil {
+			out.Properties.Set("id", &jsonschema.Schema{Type: "string"})
+		}
+		return out
+	}
+	if s.o.Exposure == Token || s.o.Exposure == Full {
+		out.Properties.Set("access_token", &jsonschema.Schema{Type: "string", Description: "The bearer token: a secret."})
+	}
+	if s.full() {
+		out.Properties.Set("refresh_token", &jsonschema.Schema{Type: "string", Description: "A secret."})
+		s.documented(out, schema.CreateAccessToken)
+		s.documented(out, schema.RefreshToken)
+	}
+	return out
+}
+
+// documented adds the response fields that the documents have for tool.
+func (s *Set) documented(out *jsonschema.Schema, tool string) {
+	for _, p := range s.all {
+		for _, op := range p.Operations {
+			if op.Tool != tool {
+				continue
+			}
+			for _, f := range op.Answer.Fields {
+				if out.Properties.GetPair(f.Name) != nil || (f.Secret && !s.full()) {
+					continue
+				}
+				out.Properties.Set(f.Name, &jsonschema.Schema{Type: f.Type, Description: f.Description})
+			}
+		}
+	}
+}
+
+// reflect returns the schema of a result type in the plain dialect.
+func reflect(v any) *jsonschema.Schema {
+	r := jsonschema.Reflector{Anonymous: true, DoNotReference: true, ExpandedStruct: true}
+	s := r.Reflect(v)
+	s.Version = ""
+	if s.Properties == nil {
+		s.Properties = orderedmap.New[string, *jsonschema.Schema]()
+	}
+	return s
+}
+
+// argumentNames lists the arguments of a tool.
+func (s *Set) argumentNames(tool string) []string {
+	for i := range s.tools {
+		if s.tools[i].Name == tool {
+			return s.tools[i].arguments
+		}
+	}
+	return nil
+}
+
+// Instructions tell a model that has never seen us what to do first; at most
+// 2,000 bytes, since Claude Code cuts at 2 KB.
+const Instructions = `bankauth obtains open-banking credentials and keeps them in a vault. You work with handles (token_ref), never with secrets: do not ask the user for client ids, secrets, passwords or tokens.
+
+1. Call create_access_token with provider and grant_type. It returns token_ref.
+2. When the token has expired, or a call with it was refused, call refresh_token with the same token_ref; it never changes.
+3. To act as a finAPI user call create_user first; it returns id. Then call create_access_token with grant_type=password and username=id. The password is kept for you.
+
+Every error is one JSON object: error.code, error.message, error.hint (the next step), and often error.example (a call that works). Retry only when error.retryable is true, after error.retry_after_seconds where given. On not_configured tell the user which variables to set. On reauthorize a person must consent again at the bank.
+
+The resource bankauth://providers lists the providers; bankauth://providers/{name} says what each takes and what is configured.`

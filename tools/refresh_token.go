@@ -1,0 +1,176 @@
+package tools
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"bankauth/internal/fault"
+	"bankauth/internal/token"
+	"bankauth/internal/vault"
+	"bankauth/providers"
+	"bankauth/schema"
+)
+
+// refreshToken renews the token that token_ref names. The vault decides
+// whether the provider is asked at all.
+func (s *Set) refreshToken(ctx context.Context, r *request) (any, error) {
+	example := map[string]any{"token_ref": "tok_…"}
+	if f := r.args.only(r.tool, example, s.argumentNames(r.tool)...); f != nil {
+		return nil, f
+	}
+	force, f := r.args.flag("force")
+	if f != nil {
+		return nil, f
+	}
+	if s.full() && r.args.has(schema.HeldRefreshToken) {
+		return s.adopt(ctx, r)
+	}
+	ref, ok := r.args.text("token_ref")
+	if !ok {
+		return nil, &fault.Fault{Code: fault.InvalidArgument, Message: "the argument token_ref is missing",
+			Hint: "give the token_ref that create_access_token returned", Required: []string{"token_ref"}, Example: example}
+	}
+	v, err := s.vault(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := v.Get(ctx, r.principal, strings.TrimSpace(ref))
+	if err != nil {
+		return nil, err
+	}
+	if r.bank, err = s.bankOf(rec); err != nil {
+		return nil, err
+	}
+	var more *providers.Answer
+	mint := func(ctx context.Context, old vault.Record) (token.Token, error) {
+		a, err := s.renew(ctx, r, v, old)
+		more = &a
+		return a.Token, err
+	}
+	rec, reused, err := v.Refresh(ctx, r.principal, rec.Ref, vault.Policy{
+		Force: force, Margin: margin, Deadline: upstreamDeadline, Rotation: r.bank.Client.Provider().Rotation.Mode,
+	}, mint)
+	if err != nil {
+		return nil, err
+	}
+	if reused {
+		more = nil
+	}
+	return s.answerToken(r.bank, rec, reused, more), nil
+}
+
+// bankOf returns the bank that issued a record, as it is set up now. A record
+// of another environment or client would be refused there, or worse.
+func (s *Set) bankOf(rec vault.Record) (*Bank, error) {
+	id := rec.Identity
+	b := s.banks[id.Provider]
+	if b == nil {
+		return nil, &fault.Fault{Code: fault.Unsupported, Provider: id.Provider, Message: "the provider of this token is not offered here",
+			Hint: "add " + id.Provider + " to BANKAUTH_PROVIDERS and start again"}
+	}
+	if id.Environment != b.Client.Environment() {
+		return nil, &fault.Fault{Code: fault.NotConfigured, Provider: id.Provider,
+			Message: "this token belongs to the environment " + id.Environment + ", and the server now uses " + b.Client.Environment(),
+			Hint:    "call create_access_token for a token of this environment, or start the server with the other one"}
+	}
+	return b, nil
+}
+
+// renew mints the successor of a record: with its refresh token where it has
+// one, and in the way it was made where that needs no person.
+func (s *Set) renew(ctx context.Context, r *request, v *vault.Vault, old vault.Record) (providers.Answer, error) {
+	if f := s.configured(r.bank, nil); f != nil {
+		return providers.Answer{}, f
+	}
+	if old.Identity.Client != r.bank.Client.Fingerprint() {
+		return providers.Answer{}, &fault.Fault{Code: fault.NotConfigured, Provider: old.Identity.Provider,
+			Message: "this token was made with another client id or base URL than the server now uses",
+			Hint:    "call create_access_token for a new token"}
+	}
+	again, canRepeat := s.repeat(ctx, r, v, old)
+	if old.Token.Refresh.IsZero() {
+		if !canRepeat {
+			return providers.Answer{}, fault.New(fault.Reauthorize, "the provider gave no refresh token with this token",
+				"call create_access_token again")
+		}
+		return r.bank.Client.Token(ctx, again)
+	}
+	op, g, ok := r.bank.Client.Provider().Operation(schema.RefreshToken, schema.GrantRefreshToken)
+	if !ok {
+		return providers.Answer{}, fault.New(fault.Unsupported, "this provider has no way to refresh a token", "call create_access_token again")
+	}
+	a, err := r.bank.Client.Token(ctx, providers.Call{Operation: op, Grant: g, RefreshToken: old.Token.Refresh, CorrelationID: r.correlation})
+	var f *fault.Fault
+	if errors.As(err, &f) && f.Code == fault.Reauthorize && canRepeat {
+		// The refresh token is dead, but the user's password is held.
+		return r.bank.Client.Token(ctx, again)
+	}
+	return a, err
+}
+
+// repeat returns the call that made a record, where we can make it again by
+// ourselves: client_credentials always, password where the password is held.
+func (s *Set) repeat(ctx context.Context, r *request, v *vault.Vault, old vault.Record) (providers.Call, bool) {
+	op, g, ok := r.bank.Client.Provider().Operation(schema.CreateAccessToken, old.Identity.Grant)
+	if !ok {
+		return providers.Call{}, false
+	}
+	call := providers.Call{Operation: op, Grant: g, Arguments: map[string]any{}, CorrelationID: r.correlation}
+	switch old.Identity.Grant {
+	case schema.GrantClientCredentials:
+		return call, restore(call.Arguments, old.Identity.Account)
+	case schema.GrantPassword:
+		held, ok, err := v.Password(ctx, s.owner(r, old.Identity.Account))
+		if err != nil || !ok {
+			return providers.Call{}, false
+		}
+		call.Password = held
+		call.Arguments["username"] = old.Identity.Account
+		return call, true
+	}
+	return providers.Call{}, false
+}
+
+// adopt stores a refresh token that a program brings along (full exposure)
+// and renews it at once. What it mints is a record of its own.
+func (s *Set) adopt(ctx context.Context, r *request) (any, error) {
+	b, f := s.bank(r.tool, r.args)
+	if f != nil {
+		return nil, f
+	}
+	r.bank = b
+	op, g, ok := b.Client.Provider().Operation(schema.RefreshToken, schema.GrantRefreshToken)
+	if !ok {
+		return nil, fault.New(fault.Unsupported, "this provider has no way to refresh a token", "call create_access_token again")
+	}
+	given := r.args.without("provider", "force", "token_ref", "grant_type")
+	if f := b.Client.Provider().Check(op, g, given, true); f != nil {
+		return nil, f
+	}
+	if f := s.configured(b, r.args); f != nil {
+		return nil, f
+	}
+	call := s.newCall(r, op, g, given)
+	v, err := s.vault(ctx)
+	if err != nil {
+		return nil, err
+	}
+	brought := call.RefreshToken
+	var more *providers.Answer
+	mint := func(ctx context.Context, _ vault.Record) (token.Token, error) {
+		a, err := b.Client.Token(ctx, call)
+		more = &a
+		if a.Token.Refresh.IsZero() {
+			a.Token.Refresh = brought // RFC 6749 §6: no new one means that the old one stays
+		}
+		return a.Token, err
+	}
+	id := s.identity(r, call)
+	id.Grant = schema.GrantAuthorizationCode
+	rec, _, err := v.Obtain(ctx, id, vault.Policy{Force: true, Deadline: upstreamDeadline, Rotation: b.Client.Provider().Rotation.Mode}, mint)
+	if err != nil {
+		return nil, err
+	}
+	return s.answerToken(b, rec, false, more), nil
+}

@@ -1,0 +1,187 @@
+package tools
+
+import (
+	"encoding/json"
+	"time"
+
+	"bankauth/internal/fault"
+	"bankauth/internal/vault"
+	"bankauth/providers"
+	"bankauth/schema"
+)
+
+// Result is what a call answers: one JSON object.
+type Result struct {
+	JSON    json.RawMessage
+	IsError bool
+	Code    fault.Code // "" unless IsError
+}
+
+// tokenResult is what create_access_token and refresh_token answer.
+type tokenResult struct {
+	TokenRef    string `json:"token_ref" jsonschema_description:"Handle of the token: a name, not a secret. It stays the same when the token is refreshed."`
+	Provider    string `json:"provider"`
+	Environment string `json:"environment"`
+	GrantType   string `json:"grant_type"`
+	TokenType   string `json:"token_type"`
+	Scope       string `json:"scope,omitempty" jsonschema_description:"As granted, when the provider says."`
+	ExpiresIn   *int64 `json:"expires_in,omitempty" jsonschema_description:"Seconds left; absent: unknown or never."`
+	ExpiresAt   string `json:"expires_at,omitempty" jsonschema_description:"RFC 3339."`
+	Refreshable bool   `json:"refreshable" jsonschema_description:"refresh_token can renew it."`
+	Reused      bool   `json:"reused" jsonschema_description:"A stored token that is still fresh."`
+	Subject     string `json:"subject,omitempty" jsonschema_description:"The user at the provider, when the token says."`
+}
+
+// exposed are the fields that exposures beyond Handle add.
+type exposed struct {
+	AccessToken  string `json:"access_token,omitempty"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+}
+
+// tokenAnswer is a tokenResult with what the exposure lets through and, in
+// full exposure, the document's further response fields.
+type tokenAnswer struct {
+	tokenResult
+	exposed
+	further map[string]any
+}
+
+// MarshalJSON writes one flat object.
+func (a tokenAnswer) MarshalJSON() ([]byte, error) {
+	type flat struct {
+		tokenResult
+		exposed
+	}
+	return mergeJSON(flat{a.tokenResult, a.exposed}, a.further)
+}
+
+// answerToken shapes a record. It is the only place where an access token may
+// leave, and only beyond Handle exposure.
+func (s *Set) answerToken(b *Bank, rec vault.Record, reused bool, more *providers.Answer) tokenAnswer {
+	now := s.o.Now()
+	t := rec.Token
+	a := tokenAnswer{tokenResult: tokenResult{
+		TokenRef: rec.Ref, Provider: rec.Identity.Provider, Environment: rec.Identity.Environment, GrantType: rec.Identity.Grant,
+		TokenType: t.Type, Scope: t.Scope, Refreshable: refreshable(b, rec), Reused: reused, Subject: t.Subject,
+	}}
+	if left, known := t.ExpiresIn(now); known {
+		a.ExpiresIn = &left
+		a.ExpiresAt = t.ExpiresAt.UTC().Format(time.RFC3339)
+	}
+	if s.o.Exposure == Token || s.o.Exposure == Full {
+		a.AccessToken = t.Access.Reveal()
+	}
+	if s.o.Exposure == Full {
+		a.RefreshToken = t.Refresh.Reveal()
+		if more != nil {
+			a.further = map[string]any{}
+			for name, v := range more.Fields {
+				a.further[name] = v
+			}
+		}
+	}
+	return a
+}
+
+// refreshable reports whether refresh_token can renew the record without a
+// person: it has a refresh token, or we can ask for a new one by ourselves.
+func refreshable(b *Bank, rec vault.Record) bool {
+	if rec.State == vault.Reauthorize {
+		return false
+	}
+	if rec.Identity.Grant == schema.GrantClientCredentials {
+		return true
+	}
+	_, _, ok := b.Client.Provider().Operation(schema.RefreshToken, schema.GrantRefreshToken)
+	return ok && !rec.Token.Refresh.IsZero()
+}
+
+// mergeJSON writes v, an object, with further fields that v does not have.
+func mergeJSON(v any, further map[string]any) ([]byte, error) {
+	b, err := json.Marshal(v)
+	if err != nil || len(further) == 0 {
+		return b, err
+	}
+	var have map[string]json.RawMessage
+	if err := json.Unmarshal(b, &have); err != nil {
+		return nil, err
+	}
+	rest := map[string]any{}
+	for name, value := range further {
+		if _, taken := have[name]; !taken {
+			rest[name] = value
+		}
+	}
+	if len(rest) == 0 {
+		return b, nil
+	}
+	more, err := json.Marshal(rest)
+	if err != nil {
+		return nil, err
+	}
+	return append(append(b[:len(b)-1], ','), more[1:]...), nil
+}
+
+// userResult is the part of create_user's answer that is ours; the rest is
+// the document's response.
+type userResult struct {
+	Provider       string `json:"provider"`
+	Environment    string `json:"environment"`
+	PasswordStored bool   `json:"password_stored" jsonschema_description:"The vault holds the password; create_access_token needs only username."`
+	TokenRef       string `json:"token_ref,omitempty" jsonschema_description:"When the provider issues a token with the user."`
+}
+
+type userAnswer struct {
+	userResult
+	fields map[string]any
+}
+
+// MarshalJSON writes one flat object.
+func (a userAnswer) MarshalJSON() ([]byte, error) { return mergeJSON(a.userResult, a.fields) }
+
+// errorResult is the one shape of every error.
+type errorResult struct {
+	Error errorBody `json:"error"`
+}
+
+type errorBody struct {
+	Code              fault.Code     `json:"code"`
+	Message           string         `json:"message"`
+	Hint              string         `json:"hint"`
+	Provider          string         `json:"provider,omitempty"`
+	ProviderCode      string         `json:"provider_code,omitempty"`
+	Retryable         bool           `json:"retryable"`
+	RetryAfterSeconds int64          `json:"retry_after_seconds,omitempty"`
+	CorrelationID     string         `json:"correlation_id"`
+	Required          []string       `json:"required,omitempty"`
+	NotAllowed        []string       `json:"not_allowed,omitempty"`
+	Example           map[string]any `json:"example,omitempty"`
+}
+
+func (s *Set) succeed(r *request, answer any) Result {
+	b, err := json.Marshal(answer)
+	if err != nil {
+		return s.fail(r, fault.From(err))
+	}
+	return Result{JSON: b}
+}
+
+func (s *Set) fail(r *request, f *fault.Fault) Result {
+	body := errorBody{
+		Code: f.Code, Message: f.Message, Hint: f.Hint, Provider: f.Provider, ProviderCode: f.ProviderCode,
+		Retryable: f.Code.Retryable(), RetryAfterSeconds: int64((f.RetryAfter + time.Second - 1) / time.Second),
+		CorrelationID: r.correlation, Required: f.Required, NotAllowed: f.NotAllowed, Example: f.Example,
+	}
+	if body.Provider == "" && r.bank != nil {
+		body.Provider = r.bank.Client.Provider().Name
+	}
+	b, err := json.Marshal(errorResult{body})
+	if err != nil { // only an Example could bring this about
+		body.Example = nil
+		b, _ = json.Marshal(errorResult{body})
+	}
+	return Result{JSON: b, IsError: true, Code: f.Code}
+}
+
+// margin is how long a stored token must still live to be handed out again.
+const margin = 120 * time.Second

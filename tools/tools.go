@@ -1,0 +1,180 @@
+// Package tools joins provider, vault and answer for one call.
+//
+// It owns what a caller sees: the three tools, their words, the one path that
+// every call takes, and the only exit of an access token.
+package tools
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"bankauth/internal/fault"
+	"bankauth/internal/vault"
+	"bankauth/providers"
+	"bankauth/schema"
+)
+
+// Exposure says how much of a secret may pass through the tools.
+type Exposure string
+
+// The exposures; each lets through what the one before does, and more.
+const (
+	Handle Exposure = "handle" // no secret in either direction
+	Token  Exposure = "token"  // results also carry access_token
+	Full   Exposure = "full"   // the documents' secret arguments and answers too: for programs, never for models
+)
+
+// Bank is a provider as the operator set it up.
+type Bank struct {
+	Client *providers.Client
+	// Missing names the variables that a call needs and nobody set. Such a
+	// bank is listed all the same, and its calls say which variables to set.
+	Missing []string
+	// Simulated says that Client talks to the built-in simulator.
+	Simulated bool
+}
+
+// Options says what a Set works with.
+type Options struct {
+	Banks    []Bank // in the order in which the tools list them
+	Vault    func(context.Context) (*vault.Vault, error)
+	Exposure Exposure       // Handle when empty
+	Limit    int            // calls at work at once; 0: DefaultLimit
+	Log      zerolog.Logger // the zero Logger is silent
+	Now      func() time.Time
+	Rand     io.Reader
+}
+
+// DefaultLimit bounds the calls at work at once. A further one is answered
+// with the code busy.
+const DefaultLimit = 4096
+
+// upstreamDeadline bounds one exchange with a provider, and callDeadline the
+// whole call: hosts give up after about 60 s.
+const (
+	upstreamDeadline = 20 * time.Second
+	callDeadline     = 48 * time.Second
+)
+
+// Set is the tools over a choice of providers. It is safe for concurrent use.
+type Set struct {
+	o      Options
+	banks  map[string]*Bank
+	names  []string
+	all    []*schema.Provider
+	tools  []Tool
+	flight atomic.Int64
+
+	vaultMu sync.Mutex
+	opened  *vault.Vault
+}
+
+// New returns the tools over o.Banks. It fails when two providers cannot be
+// merged into one schema; the error names the document.
+func New(o Options) (*Set, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	if o.Exposure == "" {
+		o.Exposure = Handle
+	}
+	if o.Limit == 0 {
+		o.Limit = DefaultLimit
+	}
+	s := &Set{o: o, banks: map[string]*Bank{}}
+	for i := range o.Banks {
+		b := &o.Banks[i]
+		p := b.Client.Provider()
+		if _, twice := s.banks[p.Name]; twice {
+			return nil, fmt.Errorf("two documents describe the provider %q; the second is %s", p.Name, p.Document)
+		}
+		s.banks[p.Name] = b
+		s.names = append(s.names, p.Name)
+		s.all = append(s.all, p)
+	}
+	var err error
+	if s.tools, err = s.describe(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Tools returns the tools as a client lists them.
+func (s *Set) Tools() []Tool { return s.tools }
+
+func (s *Set) full() bool { return s.o.Exposure == Full }
+
+// vault opens the store when it is first needed. A failure is not kept: the
+// operator may mend it while the server runs.
+func (s *Set) vault(ctx context.Context) (*vault.Vault, error) {
+	s.vaultMu.Lock()
+	defer s.vaultMu.Unlock()
+	if s.opened != nil {
+		return s.opened, nil
+	}
+	v, err := s.o.Vault(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.opened = v
+	return v, nil
+}
+
+// bank returns the bank that the argument names.
+func (s *Set) bank(tool string, args arguments) (*Bank, *fault.Fault) {
+	name, ok := args.text("provider")
+	var serving []string
+	for _, p := range s.all {
+		if len(p.Grants(tool)) > 0 {
+			serving = append(serving, p.Name)
+		}
+	}
+	if !ok {
+		return nil, &fault.Fault{Code: fault.InvalidArgument, Message: "the argument provider is missing",
+			Hint: "give provider: " + list(serving), Required: []string{"provider"}, Example: s.example(tool)}
+	}
+	b := s.banks[name]
+	if b == nil {
+		return nil, &fault.Fault{Code: fault.InvalidArgument, Message: "there is no such provider here",
+			Hint: "provider is one of " + list(serving), Example: s.example(tool)}
+	}
+	if len(b.Client.Provider().Grants(tool)) == 0 {
+		return nil, &fault.Fault{Code: fault.Unsupported, Provider: name, Message: fmt.Sprintf("%s does not offer %s", name, tool),
+			Hint: tool + " works with " + list(serving), Example: s.example(tool)}
+	}
+	return b, nil
+}
+
+// example is a call of tool that works, with the first provider that serves it.
+func (s *Set) example(tool string) map[string]any {
+	for _, p := range s.all {
+		for _, g := range p.Grants(tool) {
+			if op, grant, ok := p.Operation(tool, g); ok {
+				return p.Example(op, grant)
+			}
+		}
+	}
+	return nil
+}
+
+// configured says which variables are missing, unless the caller brings its
+// own credentials.
+func (s *Set) configured(b *Bank, args arguments) *fault.Fault {
+	if len(b.Missing) == 0 || (s.full() && args.has(schema.HeldClientID) && args.has(schema.HeldClientSecret)) {
+		return nil
+	}
+	name := b.Client.Provider().Name
+	return &fault.Fault{Code: fault.NotConfigured, Provider: name,
+		Message: fmt.Sprintf("%s is not configured: %s is not set", name, list(b.Missing)),
+		Hint:    fmt.Sprintf("set %s in the server's environment and start it again; bankauth doctor shows what is set", list(b.Missing))}
+}
