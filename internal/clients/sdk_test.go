@@ -11,13 +11,15 @@ type options struct {
 	Command string            `json:"command"`
 	Args    []string          `json:"args"`
 	Env     map[string]string `json:"env"`
-	Banks   map[string]bank   `json:"banks"`
+	Banks   map[string]bank   `json:"banks,omitempty"`
 	Era     string            `json:"era,omitempty"`
+	Expose  string            `json:"expose,omitempty"`
 }
 
 // TestSDK plays every journey with each version of the TypeScript SDK, in
 // each era of the protocol that it speaks: once with the simulator inside the
-// server, once with one outside, where a person can consent.
+// server, once with one outside, where a person can consent. The exposures
+// for programs are played once each.
 func TestSDK(t *testing.T) {
 	n := findNode(t)
 	program := build(t)
@@ -27,9 +29,16 @@ func TestSDK(t *testing.T) {
 		{"v2 auto", "sdk-v2.mjs", "auto"},
 		{"v2 pinned", "sdk-v2.mjs", "2026-07-28"},
 	}
+	for _, expose := range []string{"token", "full"} {
+		t.Run("v2 exposing "+expose, func(t *testing.T) {
+			play(t, n, "sdk-v2.mjs", options{Command: program, Args: []string{"stdio", "--simulate", "--expose", expose},
+				Env: map[string]string{"HOME": t.TempDir()}, Era: "auto", Expose: expose})
+		})
+	}
 	for _, sdk := range sdks {
 		t.Run(sdk.name+" simulated", func(t *testing.T) {
-			play(t, n, sdk.script, options{Command: program, Args: []string{"stdio", "--simulate"}, Env: map[string]string{"HOME": t.TempDir()}, Era: sdk.era})
+			play(t, n, sdk.script, options{Command: program, Args: []string{"stdio", "--simulate"},
+				Env: map[string]string{"HOME": t.TempDir()}, Era: sdk.era})
 		})
 		t.Run(sdk.name+" with consent", func(t *testing.T) {
 			s := simulate(t, program)

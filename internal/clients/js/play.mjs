@@ -13,7 +13,7 @@ export async function play(connect) {
       list: async () => (await client.listTools()).tools,
       call: (name, args) => client.callTool({ name, arguments: args }),
     };
-    await report.attempt('journey', () => journey(report, calls, options.banks ?? {}));
+    await report.attempt('journey', () => journey(report, calls, options));
     const began = Date.now();
     await client.close();
     report.check('close: the server ends when its stdin does', Date.now() - began < 1900, Date.now() - began);
