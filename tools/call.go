@@ -73,7 +73,11 @@ func (s *Set) dispatch(ctx context.Context, r *request) (any, error) {
 	case schema.CreateUser:
 		return s.createUser(ctx, r)
 	}
-	return nil, fault.New(fault.InvalidArgument, "there is no such tool", "the tools are create_access_token, refresh_token and create_user")
+	return nil, noSuchTool()
+}
+
+func noSuchTool() *fault.Fault {
+	return fault.New(fault.InvalidArgument, "there is no such tool", "the tools are create_access_token, refresh_token and create_user")
 }
 
 // correlation makes the id that ties a result to the log and, where the

@@ -41,35 +41,44 @@ func (s *Set) createAccessToken(ctx context.Context, r *request) (any, error) {
 	return s.answerToken(r.bank, rec, reused, more), nil
 }
 
-// planToken checks a create_access_token call and makes the provider's of it.
+// planToken makes the provider's call of a create_access_token call, with what
+// we hold.
 func (s *Set) planToken(ctx context.Context, r *request) (call providers.Call, force bool, err error) {
-	b, f := s.bank(r.tool, r.args)
+	force, f := r.args.flag("force")
 	if f != nil {
 		return call, false, f
 	}
-	r.bank = b
-	if f := r.args.only(r.tool, s.example(r.tool), s.argumentNames(r.tool)...); f != nil {
+	if call, err = s.planArguments(r); err != nil {
+		return call, false, err
+	}
+	if f := s.configured(r.bank, call); f != nil {
 		return call, false, f
 	}
-	op, g, f := s.grant(b, r.args)
-	if f != nil {
-		return call, false, f
-	}
-	if force, f = r.args.flag("force"); f != nil {
-		return call, false, f
-	}
-	given := r.args.without("provider", "grant_type", "force")
-	if f := b.Client.Provider().Check(op, g, given, s.full()); f != nil {
-		return call, false, f
-	}
-	if f := s.configured(b, r.args); f != nil {
-		return call, false, f
-	}
-	call = s.newCall(r, op, g, given)
-	if op.HeldField(schema.HeldPassword) != nil && g.Name == schema.GrantPassword && call.Password.IsZero() {
+	if call.Grant.Name == schema.GrantPassword && call.Password.IsZero() && call.Operation.HeldField(schema.HeldPassword) != nil {
 		call.Password, err = s.password(ctx, r, call)
 	}
 	return call, force, err
+}
+
+// planArguments checks the arguments against the exact operation and grant.
+func (s *Set) planArguments(r *request) (providers.Call, error) {
+	b, f := s.bank(r.tool, r.args)
+	if f != nil {
+		return providers.Call{}, f
+	}
+	r.bank = b
+	op, g, f := s.grant(b, r.args)
+	if f != nil {
+		return providers.Call{}, f
+	}
+	if f := r.args.only(r.tool, b.Client.Provider().Example(op, g), s.argumentNames(r.tool)...); f != nil {
+		return providers.Call{}, f
+	}
+	given := r.args.without("provider", "grant_type", "force")
+	if f := b.Client.Provider().Check(op, g, given, s.full()); f != nil {
+		return providers.Call{}, f
+	}
+	return s.newCall(r, op, g, given), nil
 }
 
 // newCall takes the secrets out of the arguments, by what they hold.

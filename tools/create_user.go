@@ -23,6 +23,9 @@ func (s *Set) createUser(ctx context.Context, r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f := s.configured(r.bank, call); f != nil {
+		return nil, f
+	}
 	v, err := s.vault(ctx)
 	if err != nil {
 		return nil, err
@@ -36,6 +39,12 @@ func (s *Set) createUser(ctx context.Context, r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Two at once with one id would each store a password, and only one of
+	// them would be the user's.
+	if _, busy := s.making.LoadOrStore(s.owner(r, id), true); busy && id != "" {
+		return nil, fault.New(fault.Busy, "a user with this id is just being created", "wait for that call's result")
+	}
+	defer s.making.Delete(s.owner(r, id))
 	keep, err := s.choosePassword(ctx, r, v, &call, id)
 	if err != nil {
 		return nil, err
@@ -57,15 +66,12 @@ func (s *Set) planUser(r *request) (providers.Call, error) {
 		return providers.Call{}, f
 	}
 	r.bank = b
-	if f := r.args.only(r.tool, s.example(r.tool), s.argumentNames(r.tool)...); f != nil {
+	op, g, _ := b.Client.Provider().Operation(schema.CreateUser, "")
+	if f := r.args.only(r.tool, b.Client.Provider().Example(op, g), s.argumentNames(r.tool)...); f != nil {
 		return providers.Call{}, f
 	}
-	op, g, _ := b.Client.Provider().Operation(schema.CreateUser, "")
 	given := r.args.without("provider")
 	if f := b.Client.Provider().Check(op, g, given, s.full()); f != nil {
-		return providers.Call{}, f
-	}
-	if f := s.configured(b, r.args); f != nil {
 		return providers.Call{}, f
 	}
 	return s.newCall(r, op, g, given), nil

@@ -28,8 +28,7 @@ func (s *Set) refreshToken(ctx context.Context, r *request) (any, error) {
 	}
 	ref, ok := r.args.text("token_ref")
 	if !ok {
-		return nil, &fault.Fault{Code: fault.InvalidArgument, Message: "the argument token_ref is missing",
-			Hint: "give the token_ref that create_access_token returned", Required: []string{"token_ref"}, Example: example}
+		return nil, missingRef()
 	}
 	v, err := s.vault(ctx)
 	if err != nil {
@@ -60,6 +59,19 @@ func (s *Set) refreshToken(ctx context.Context, r *request) (any, error) {
 	return s.answerToken(r.bank, rec, reused, more), nil
 }
 
+func missingRef() *fault.Fault {
+	return &fault.Fault{Code: fault.InvalidArgument, Message: "the argument token_ref is missing",
+		Hint: "give the token_ref that create_access_token returned", Required: []string{"token_ref"}, Example: map[string]any{"token_ref": "tok_…"}}
+}
+
+func noRefreshToken() *fault.Fault {
+	return fault.New(fault.Reauthorize, "the provider gave no refresh token with this token", "call create_access_token again")
+}
+
+func noRefresh() *fault.Fault {
+	return fault.New(fault.Unsupported, "this provider has no way to refresh a token", "call create_access_token again")
+}
+
 // bankOf returns the bank that issued a record, as it is set up now. A record
 // of another environment or client would be refused there, or worse.
 func (s *Set) bankOf(rec vault.Record) (*Bank, error) {
@@ -80,7 +92,7 @@ func (s *Set) bankOf(rec vault.Record) (*Bank, error) {
 // renew mints the successor of a record: with its refresh token where it has
 // one, and in the way it was made where that needs no person.
 func (s *Set) renew(ctx context.Context, r *request, v *vault.Vault, old vault.Record) (providers.Answer, error) {
-	if f := s.configured(r.bank, nil); f != nil {
+	if f := s.configured(r.bank, providers.Call{}); f != nil {
 		return providers.Answer{}, f
 	}
 	if old.Identity.Client != r.bank.Client.Fingerprint() {
@@ -91,14 +103,13 @@ func (s *Set) renew(ctx context.Context, r *request, v *vault.Vault, old vault.R
 	again, canRepeat := s.repeat(ctx, r, v, old)
 	if old.Token.Refresh.IsZero() {
 		if !canRepeat {
-			return providers.Answer{}, fault.New(fault.Reauthorize, "the provider gave no refresh token with this token",
-				"call create_access_token again")
+			return providers.Answer{}, noRefreshToken()
 		}
 		return r.bank.Client.Token(ctx, again)
 	}
 	op, g, ok := r.bank.Client.Provider().Operation(schema.RefreshToken, schema.GrantRefreshToken)
 	if !ok {
-		return providers.Answer{}, fault.New(fault.Unsupported, "this provider has no way to refresh a token", "call create_access_token again")
+		return providers.Answer{}, noRefresh()
 	}
 	a, err := r.bank.Client.Token(ctx, providers.Call{Operation: op, Grant: g, RefreshToken: old.Token.Refresh, CorrelationID: r.correlation})
 	var f *fault.Fault
@@ -142,16 +153,16 @@ func (s *Set) adopt(ctx context.Context, r *request) (any, error) {
 	r.bank = b
 	op, g, ok := b.Client.Provider().Operation(schema.RefreshToken, schema.GrantRefreshToken)
 	if !ok {
-		return nil, fault.New(fault.Unsupported, "this provider has no way to refresh a token", "call create_access_token again")
+		return nil, noRefresh()
 	}
 	given := r.args.without("provider", "force", "token_ref", "grant_type")
 	if f := b.Client.Provider().Check(op, g, given, true); f != nil {
 		return nil, f
 	}
-	if f := s.configured(b, r.args); f != nil {
+	call := s.newCall(r, op, g, given)
+	if f := s.configured(b, call); f != nil {
 		return nil, f
 	}
-	call := s.newCall(r, op, g, given)
 	v, err := s.vault(ctx)
 	if err != nil {
 		return nil, err

@@ -71,6 +71,7 @@ type Set struct {
 	all    []*schema.Provider
 	tools  []Tool
 	flight atomic.Int64
+	making sync.Map // vault.Account → true, while create_user is at it
 
 	vaultMu sync.Mutex
 	opened  *vault.Vault
@@ -169,8 +170,8 @@ func (s *Set) example(tool string) map[string]any {
 
 // configured says which variables are missing, unless the caller brings its
 // own credentials.
-func (s *Set) configured(b *Bank, args arguments) *fault.Fault {
-	if len(b.Missing) == 0 || (s.full() && args.has(schema.HeldClientID) && args.has(schema.HeldClientSecret)) {
+func (s *Set) configured(b *Bank, call providers.Call) *fault.Fault {
+	if len(b.Missing) == 0 || (!call.ClientID.IsZero() && !call.ClientSecret.IsZero()) {
 		return nil
 	}
 	name := b.Client.Provider().Name

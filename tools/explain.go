@@ -1,0 +1,92 @@
+package tools
+
+import (
+	"context"
+	"strings"
+
+	"bankauth/internal/fault"
+	"bankauth/internal/secret"
+	"bankauth/providers"
+	"bankauth/schema"
+)
+
+// Explain returns the requests that a call would send, each as a curl line
+// with its secrets masked. It sends nothing and stores nothing. Credentials
+// that are not set are masked like those that are.
+func (s *Set) Explain(ctx context.Context, principal, tool string, args any) (string, error) {
+	r := &request{principal: principal, tool: tool, correlation: s.correlation()}
+	var f *fault.Fault
+	if r.args, f = read(args); f != nil {
+		return "", f
+	}
+	calls, err := s.explained(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	var lines []string
+	for _, call := range calls {
+		line, err := r.bank.Client.Explain(call)
+		if err != nil {
+			return "", err
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n"), nil
+}
+
+func (s *Set) explained(ctx context.Context, r *request) ([]providers.Call, error) {
+	placeholder := secret.New("unset") // Explain masks it
+	switch r.tool {
+	case schema.CreateAccessToken:
+		call, err := s.planArguments(r)
+		call.Password = placeholder
+		return []providers.Call{call}, err
+	case schema.CreateUser:
+		call, err := s.planUser(r)
+		if err != nil {
+			return nil, err
+		}
+		call.Password, call.Bearer = placeholder, placeholder
+		if _, err := s.nameUser(&call); err != nil {
+			return nil, err
+		}
+		op, g, ok := r.bank.Client.Provider().Operation(schema.CreateAccessToken, call.Operation.Auth.Grant)
+		if call.Operation.Auth.Style != schema.AuthBearer || !ok {
+			return []providers.Call{call}, nil
+		}
+		return []providers.Call{{Operation: op, Grant: g, CorrelationID: r.correlation}, call}, nil
+	case schema.RefreshToken:
+		return s.explainedRefresh(ctx, r)
+	}
+	return nil, noSuchTool()
+}
+
+func (s *Set) explainedRefresh(ctx context.Context, r *request) ([]providers.Call, error) {
+	ref, ok := r.args.text("token_ref")
+	if !ok {
+		return nil, missingRef()
+	}
+	v, err := s.vault(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := v.Get(ctx, r.principal, ref)
+	if err != nil {
+		return nil, err
+	}
+	if r.bank, err = s.bankOf(rec); err != nil {
+		return nil, err
+	}
+	if rec.Token.Refresh.IsZero() {
+		call, can := s.repeat(ctx, r, v, rec)
+		if !can {
+			return nil, noRefreshToken()
+		}
+		return []providers.Call{call}, nil
+	}
+	op, g, ok := r.bank.Client.Provider().Operation(schema.RefreshToken, schema.GrantRefreshToken)
+	if !ok {
+		return nil, noRefresh()
+	}
+	return []providers.Call{{Operation: op, Grant: g, RefreshToken: rec.Token.Refresh, CorrelationID: r.correlation}}, nil
+}

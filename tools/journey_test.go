@@ -1,0 +1,86 @@
+package tools_test
+
+import (
+	"fmt"
+	"testing"
+
+	"bankauth/schema"
+)
+
+const redirect = "https://app.example/callback"
+
+func TestFintectureJourney(t *testing.T) {
+	h := open(t)
+	pis := h.ok(schema.CreateAccessToken, `{"provider":"fintecture","grant_type":"client_credentials","scope":"PIS"}`)
+	if pis["reused"] != false || pis["token_type"] != "Bearer" || pis["environment"] != "simulated" {
+		t.Errorf("unexpected result %v", pis)
+	}
+	again := h.ok(schema.CreateAccessToken, `{"provider":"fintecture","grant_type":"client_credentials","scope":"PIS"}`)
+	if again["reused"] != true || again["token_ref"] != pis["token_ref"] {
+		t.Errorf("a fresh token must be handed out again: %v", again)
+	}
+	forced := h.ok(schema.CreateAccessToken, `{"provider":"fintecture","grant_type":"client_credentials","scope":"PIS","force":true}`)
+	if forced["reused"] != false || forced["token_ref"] != pis["token_ref"] {
+		t.Errorf("force asks again and keeps token_ref: %v", forced)
+	}
+	other := h.ok(schema.CreateAccessToken, `{"provider":"fintecture","grant_type":"client_credentials","scope":"customers"}`)
+	if other["token_ref"] == pis["token_ref"] {
+		t.Error("another scope is another token")
+	}
+	ais := h.ok(schema.CreateAccessToken, fmt.Sprintf(`{"provider":"fintecture","grant_type":"authorization_code","code":%q,"scope":"AIS"}`, h.code("fintecture", redirect, "AIS")))
+	if ais["refreshable"] != true {
+		t.Errorf("unexpected result %v", ais)
+	}
+	stored := h.ok(schema.RefreshToken, fmt.Sprintf(`{"token_ref":%q}`, ais["token_ref"]))
+	if stored["reused"] != true {
+		t.Errorf("a fresh token is returned as it is: %v", stored)
+	}
+	fresh := h.ok(schema.RefreshToken, fmt.Sprintf(`{"token_ref":%q,"force":true}`, ais["token_ref"]))
+	if fresh["reused"] != false || fresh["token_ref"] != ais["token_ref"] {
+		t.Errorf("unexpected result %v", fresh)
+	}
+}
+
+func TestFlinksJourney(t *testing.T) {
+	h := open(t)
+	h.ok(schema.CreateAccessToken, `{"provider":"flinks","grant_type":"client_credentials","scope":"client:admin"}`)
+	code := h.code("flinks", redirect, "ACCOUNT_BASIC")
+	wrong := h.fault(schema.CreateAccessToken, fmt.Sprintf(`{"provider":"flinks","grant_type":"authorization_code","code":%q,"redirect_uri":"https://app.example/other"}`, code))
+	if wrong["code"] != "reauthorize" || wrong["provider_code"] != "invalid_grant" {
+		t.Errorf("unexpected error %v", wrong)
+	}
+	code = h.code("flinks", redirect, "ACCOUNT_BASIC")
+	user := h.ok(schema.CreateAccessToken, fmt.Sprintf(`{"provider":"flinks","grant_type":"authorization_code","code":%q,"redirect_uri":%q}`, code, redirect))
+	if user["subject"] == nil || user["refreshable"] != true {
+		t.Errorf("unexpected result %v", user)
+	}
+	for range 3 {
+		fresh := h.ok(schema.RefreshToken, fmt.Sprintf(`{"token_ref":%q,"force":true}`, user["token_ref"]))
+		if fresh["token_ref"] != user["token_ref"] || fresh["subject"] != user["subject"] || fresh["refreshable"] != true {
+			t.Errorf("unexpected result %v", fresh)
+		}
+	}
+}
+
+func TestFinapiJourney(t *testing.T) {
+	h := open(t)
+	refused := h.fault(schema.CreateAccessToken, `{"provider":"finapi","grant_type":"password","username":"nobody"}`)
+	if refused["code"] != "invalid_argument" || h.sim.Bank("finapi").Truth().Requests != 0 {
+		t.Errorf("without a stored password nothing may be sent: %v", refused)
+	}
+	user := h.ok(schema.CreateUser, `{"provider":"finapi","email":"a@example.org"}`)
+	if user["password_stored"] != true || user["password"] != nil || user["email"] != "a@example.org" {
+		t.Errorf("unexpected result %v", user)
+	}
+	acting := h.ok(schema.CreateAccessToken, fmt.Sprintf(`{"provider":"finapi","grant_type":"password","username":%q}`, user["id"]))
+	h.ok(schema.RefreshToken, fmt.Sprintf(`{"token_ref":%q,"force":true}`, acting["token_ref"]))
+	named := h.ok(schema.CreateUser, `{"provider":"finapi","id":"Erika.M"}`)
+	if named["id"] != "Erika.M" {
+		t.Errorf("unexpected result %v", named)
+	}
+	twice := h.fault(schema.CreateUser, `{"provider":"finapi","id":"erika.m"}`)
+	if twice["code"] != "conflict" {
+		t.Errorf("unexpected error %v", twice)
+	}
+	h.ok(schema.CreateAccessToken, `{"provider":"finapi","grant_type":"password","username":"erika.m"}`)
+}
