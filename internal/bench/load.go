@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// handshake is what a 2025-11-25 client sends first.
+const handshake = `{"jsonrpc":"2.0","id":"hello","method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}}
+{"jsonrpc":"2.0","method":"notifications/initialized"}
+`
+
+const list = `{"jsonrpc":"2.0","id":"list","method":"tools/list"}
+`
+
+// request returns caller n's line; its id is n, every time.
+func request(n int, force bool) []byte {
+	return fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"create_access_token","arguments":{"provider":"fintecture","grant_type":"client_credentials","scope":"caller-%d","force":%t}}}`+"\n", n, n, force)
+}
+
+// hello does the handshake.
+func (c *child) hello() error {
+	if _, err := c.in.Write([]byte(handshake)); err != nil {
+		return fmt.Errorf("sending initialize: %w", err)
+	}
+	line, err := c.out.ReadSlice('\n')
+	if err != nil {
+		return fmt.Errorf("waiting for initialize's answer: %w; it said: %s", err, c.err)
+	}
+	if !bytes.Contains(line, []byte(`"result"`)) {
+		return fmt.Errorf("initialize was answered %.300s", line)
+	}
+	return nil
+}
+
+// load is what a run of calls came to.
+type load struct {
+	calls     int
+	took      time.Duration
+	upTo      time.Duration // until the last call was sent
+	processor time.Duration // of the server
+	waits     []time.Duration
+}
+
+func (l load) rate() float64 { return float64(l.calls) / l.took.Seconds() }
+
+// wait returns the time within which the share q of the calls was answered.
+func (l load) wait(q float64) time.Duration {
+	if len(l.waits) == 0 {
+		return 0
+	}
+	slices.Sort(l.waits)
+	return l.waits[min(len(l.waits)-1, int(q*float64(len(l.waits))))]
+}
+
+// run keeps callers requests in flight, each caller's next as soon as its last
+// is answered, for the given time, or for the given number of calls where that
+// is not 0. One goroutine and prepared bytes: it shares the processors with
+// what it measures.
+func (c *child) run(callers int, force bool, during time.Duration, calls int) (load, error) {
+	lines := make([][]byte, callers)
+	sent := make([]time.Time, callers)
+	var pending []byte
+	cpu, start := c.processor(), time.Now()
+	for i := range lines {
+		lines[i], sent[i] = request(i, force), start
+		pending = append(pending, lines[i]...)
+	}
+	l := load{waits: make([]time.Duration, 0, max(calls, 1<<16))}
+	asked := callers
+	for answered := 0; answered < asked; answered++ {
+		if c.out.Buffered() == 0 && len(pending) > 0 {
+			if _, err := c.in.Write(pending); err != nil {
+				return l, fmt.Errorf("sending calls: %w", err)
+			}
+			pending = pending[:0]
+		}
+		line, err := c.out.ReadSlice('\n')
+		if err != nil {
+			return l, fmt.Errorf("waiting for an answer: %w; it said: %s", err, c.err)
+		}
+		n, err := answerID(line, callers)
+		if err != nil {
+			return l, err
+		}
+		now := time.Now()
+		l.waits = append(l.waits, now.Sub(sent[n]))
+		if calls > 0 && asked < calls || calls == 0 && now.Sub(start) < during {
+			asked++
+			sent[n] = now
+			pending = append(pending, lines[n]...)
+		}
+	}
+	l.upTo = slices.MaxFunc(sent, time.Time.Compare).Sub(start)
+	l.calls, l.took, l.processor = asked, time.Since(start), c.processor()-cpu
+	return l, nil
+}
+
+var errFailed = errors.New("a call failed")
+
+// answerID returns the caller that an answer is for.
+func answerID(line []byte, callers int) (int, error) {
+	_, rest, ok := bytes.Cut(line, []byte(`"id":`))
+	end := bytes.IndexAny(rest, ",}")
+	if !ok || end < 0 || bytes.Contains(line, []byte(`"isError":true`)) || !bytes.Contains(line, []byte(`"result":`)) {
+		return 0, fmt.Errorf("%w: %.500s", errFailed, line)
+	}
+	n, err := strconv.Atoi(string(rest[:end]))
+	if err != nil || n < 0 || n >= callers {
+		return 0, fmt.Errorf("%w: the answer's id is not ours: %.300s", errFailed, line)
+	}
+	return n, nil
+}
