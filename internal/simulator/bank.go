@@ -50,7 +50,7 @@ type api interface {
 func openBank(ctx context.Context, name string, o Options, clock func() time.Time, r *random) (*Bank, error) {
 	b := &Bank{Name: name, client: o.Clients[name], redirects: o.Redirects, clock: clock, random: r, ended: make(chan struct{})}
 	b.consents = newConsents(o.Now)
-	b.tally.posts = map[string]int64{}
+	b.tally.posts, b.tally.grants = map[string]int64{}, map[string]int64{}
 	var err error
 	switch name {
 	case NameFintecture:
@@ -115,17 +115,13 @@ func (b *Bank) handle(h func(*request) answer) http.HandlerFunc {
 		defer b.ledger.leave(line)
 
 		f := b.faults.take(q)
-		if !b.wait(f.DelayBefore + time.Duration(b.faults.before.Load())) {
-			return
-		}
+		b.hold(f.DelayBefore + time.Duration(b.faults.before.Load()))
 		if f.DropBefore {
 			b.hijack(w, func(net.Conn) {}, f.Reset)
 			return
 		}
 		a := b.answer(q, f, h)
-		if !b.wait(f.DelayAfter + time.Duration(b.faults.after.Load())) {
-			return
-		}
+		b.hold(f.DelayAfter + time.Duration(b.faults.after.Load()))
 		b.deliver(w, a, f)
 	}
 }

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"context"
+	"net"
 	"time"
 
 	"bankauth/internal/secret"
@@ -9,6 +10,9 @@ import (
 
 // URL returns the base URL, with no slash at its end.
 func (b *Bank) URL() string { return "http://" + b.listener.Addr().String() }
+
+// Port returns the port that the bank listens on.
+func (b *Bank) Port() int { return b.listener.Addr().(*net.TCPAddr).Port }
 
 // ClientID returns the one client's id; Fintecture calls it app_id.
 func (b *Bank) ClientID() string { return b.client.ID }
@@ -38,6 +42,21 @@ func (b *Bank) Alive(token string) bool { return b.ledger.alive(token) }
 // Revoke ends the grant that an access or refresh token belongs to, as when
 // the user withdraws the consent at the bank. It reports whether it was known.
 func (b *Bank) Revoke(token string) bool { return b.ledger.end(token, false) }
+
+// ResetPassword gives a user of finAPI a new password, as its password change
+// does: the user is unlocked and every token of theirs dies. It reports whether
+// there is such a user.
+func (b *Bank) ResetPassword(user string, password secret.Value) bool {
+	f, ok := b.api.(*finAPI)
+	if !ok {
+		return false
+	}
+	id, ok := f.people.reset(user, password)
+	if ok {
+		b.ledger.endUser(id)
+	}
+	return ok
+}
 
 // Code plays the user's browser: it opens the authorize page, reads the form,
 // presses the button that grants, and returns the code of the redirect. Each

@@ -30,7 +30,7 @@ func (b *Bank) control(mux *http.ServeMux) {
 			return
 		}
 		f, err := s.fault()
-		if err != nil {
+		if err != nil { // their own text comes back to them; no secret passes here
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}

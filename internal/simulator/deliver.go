@@ -24,6 +24,13 @@ func (b *Bank) wait(d time.Duration) bool {
 	}
 }
 
+// hold pauses a request, and ends it unanswered where the bank closes meanwhile.
+func (b *Bank) hold(d time.Duration) {
+	if !b.wait(d) {
+		panic(http.ErrAbortHandler) // net/http's way to leave without an answer
+	}
+}
+
 // deliver writes an answer as the fault lets it through.
 func (b *Bank) deliver(w http.ResponseWriter, a answer, f *Fault) {
 	h := w.Header()
@@ -62,6 +69,9 @@ func (b *Bank) drip(w http.ResponseWriter, body []byte, apart time.Duration) {
 }
 
 func pad(w io.Writer, n int64) {
+	if n <= 0 {
+		return
+	}
 	spaces := bytes.Repeat([]byte{' '}, 32<<10)
 	for n > 0 {
 		m, err := w.Write(spaces[:min(n, int64(len(spaces)))])

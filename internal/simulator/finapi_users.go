@@ -96,6 +96,18 @@ func (p *people) verify(id string) (found, changed bool) {
 	return true, changed
 }
 
+// reset sets a password and unlocks, and returns the id as it was created.
+func (p *people) reset(id string, password secret.Value) (string, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	u := p.byID[strings.ToLower(id)]
+	if u == nil {
+		return "", false
+	}
+	u.password, u.locked, u.failed = password, false, 0
+	return u.id, true
+}
+
 func (p *people) remove(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -67,15 +67,20 @@ func startWith(t *testing.T, name string, o simulator.Options) *caller {
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport := &http.Transport{}
 	t.Cleanup(func() {
-		transport.CloseIdleConnections()
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return &caller{T: t, bank: s.Bank(name), clock: c, http: &http.Client{Transport: transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	return &caller{T: t, bank: s.Bank(name), clock: c, http: client(t)}
+}
+
+// client follows no redirect.
+func client(t *testing.T) *http.Client {
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 // reply is an answer with its body read.

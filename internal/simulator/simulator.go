@@ -61,7 +61,7 @@ type Simulator struct {
 
 // Start listens on all ports and serves until ctx ends or Close is called.
 func Start(ctx context.Context, o Options) (*Simulator, error) {
-	o.Switches = o.Switches.settled()
+	o.Switches = o.Switches.Settled()
 	if o.Host == "" {
 		o.Host = "127.0.0.1"
 	}

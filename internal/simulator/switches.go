@@ -124,8 +124,8 @@ type FinAPI struct {
 	MissingField int `help:"Status of MISSING_FIELD: 400 or 422." enum:"400,422" default:"400"`
 }
 
-// settled returns the switches with every default in its place.
-func (s Switches) settled() Switches {
+// Settled returns the switches with every default in its place.
+func (s Switches) Settled() Switches {
 	s.MaxTokens = cmp.Or(s.MaxTokens, 100_000)
 	s.Fintecture = s.Fintecture.settled()
 	s.Flinks = s.Flinks.settled()

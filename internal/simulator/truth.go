@@ -3,6 +3,7 @@ package simulator
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"sort"
 	"sync"
 )
@@ -14,6 +15,7 @@ type Truth struct {
 	Connections int64            `json:"connections"` // TCP connections accepted
 	Requests    int64            `json:"requests"`    // those below /_simulator/ are not counted
 	Posts       map[string]int64 `json:"posts"`       // POST requests by path
+	ByGrant     map[string]int64 `json:"by_grant"`    // of those, the token requests by grant_type; an unknown one is "other"
 	Redirected  int64            `json:"redirected"`  // requests that reached /_simulator/elsewhere
 	Confided    int64            `json:"confided"`    // requests with a secret's name in the request line or Referer
 	Struck      int64            `json:"struck"`      // requests that a fault befell
@@ -118,6 +120,7 @@ type tally struct {
 	mu         sync.Mutex
 	requests   int64
 	posts      map[string]int64
+	grants     map[string]int64
 	redirected int64
 	confided   int64
 }
@@ -138,16 +141,20 @@ func (c *tally) count(q *request) {
 		path = "…"
 	}
 	c.posts[path]++
+	switch grant := q.grant(); grant {
+	case "":
+	case "client_credentials", "authorization_code", "password", "refresh_token":
+		c.grants[grant]++
+	default:
+		c.grants["other"]++
+	}
 }
 
 func (c *tally) tell(t *Truth) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t.Requests, t.Redirected, t.Confided = c.requests, c.redirected, c.confided
-	t.Posts = make(map[string]int64, len(c.posts))
-	for path, n := range c.posts {
-		t.Posts[path] = n
-	}
+	t.Posts, t.ByGrant = maps.Clone(c.posts), maps.Clone(c.grants)
 }
 
 func (p *people) tell() []User {
