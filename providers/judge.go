@@ -27,9 +27,8 @@ const maxWait = time.Hour
 //	any other 4xx                unavailable: it was refused, nothing changed
 //	any other 5xx, 2xx, 1xx      uncertain: it may have been processed
 //
-// A rule that says reauthorize or credentials_rejected does not judge a 5xx
-// unless it names the status: a server that is out of order cannot end a
-// grant.
+// A rule whose fault is final does not judge a 5xx unless it names the status:
+// a server that is out of order cannot end a grant.
 func (c *Client) judge(call *Call, r *reply, d document) *fault.Fault {
 	f := c.byStatus(r.status)
 	f.Provider = c.provider.Name
@@ -55,13 +54,12 @@ func (c *Client) rule(call *Call, status int, code string) *schema.Rule {
 	}
 	for i := range c.provider.Errors.Rules {
 		r := &c.provider.Errors.Rules[i]
-		ends := r.Fault == fault.Reauthorize || r.Fault == fault.CredentialsRejected
 		switch {
 		case r.Code != "" && r.Code != code,
 			r.Status != 0 && r.Status != status,
 			r.Tool != "" && r.Tool != call.Operation.Tool,
 			r.Grant != "" && r.Grant != call.Grant.Name,
-			ends && r.Status == 0 && status >= 500:
+			status >= 500 && r.Status == 0 && !r.Fault.Retryable():
 			continue
 		}
 		return r
