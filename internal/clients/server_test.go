@@ -112,7 +112,7 @@ func scratch(t *testing.T) map[string]string {
 	_, _ = rand.Read(key)
 	return map[string]string{
 		"HOME":               t.TempDir(),
-		"BANKAUTH_DATA_DIR":  t.TempDir(),
+		"BANKAUTH_DATA_DIR":  filepath.Join(t.TempDir(), "vault"),
 		"BANKAUTH_VAULT_KEY": base64.StdEncoding.EncodeToString(key),
 	}
 }
