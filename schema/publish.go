@@ -24,7 +24,7 @@ type Argument struct {
 type Publication struct {
 	Providers []string   // those that serve the tool, in order
 	Arguments []Argument // in the documents' order; grant_type first where there are grants
-	Lines     []string   // one a provider: how it is called, for the tool's description
+	Lines     []string   // one a provider and grant: how it is called, for the tool's description
 }
 
 // most bytes of a published property's description; longer ones lose their
@@ -58,7 +58,7 @@ func Publish(tool string, providers []*Provider, full bool) (*Publication, error
 	}
 	for _, p := range m.providers {
 		pub.Providers = append(pub.Providers, p.Name)
-		pub.Lines = append(pub.Lines, line(p, tool))
+		pub.Lines = append(pub.Lines, lines(p, tool)...)
 	}
 	return pub, nil
 }
@@ -82,8 +82,9 @@ type call struct {
 // merged is one argument with all who have it.
 type merged struct {
 	field    *Field
-	provider *Provider // the first who has it
-	texts    []string  // the different descriptions, in order
+	provider *Provider  // the first who has it
+	texts    []string   // the different descriptions, in order
+	saidBy   [][]string // for each text, the providers that say it
 	enums    [][]string
 	required []call
 	optional []call
@@ -123,9 +124,7 @@ func (m *merger) add(c call, f *Field, required bool) error {
 		return &Mistake{File: c.provider.Document, Text: fmt.Sprintf("the argument %q is a %s here and a %s in %s; give one of them another name in its overlay (x-bankauth-field: {argument: …})",
 			f.Argument, f.Type, a.field.Type, a.provider.Document)}
 	}
-	if f.Description != "" && !slices.Contains(a.texts, f.Description) {
-		a.texts = append(a.texts, f.Description)
-	}
+	a.say(f.Description, c.provider.Name)
 	a.enums = append(a.enums, f.Enum)
 	if required {
 		a.required = append(a.required, c)
@@ -133,6 +132,34 @@ func (m *merger) add(c call, f *Field, required bool) error {
 		a.optional = append(a.optional, c)
 	}
 	return nil
+}
+
+// say keeps a description and who gave it.
+func (a *merged) say(text, provider string) {
+	if text == "" {
+		return
+	}
+	i := slices.Index(a.texts, text)
+	if i < 0 {
+		i = len(a.texts)
+		a.texts, a.saidBy = append(a.texts, text), append(a.saidBy, nil)
+	}
+	if !slices.Contains(a.saidBy[i], provider) {
+		a.saidBy[i] = append(a.saidBy[i], provider)
+	}
+}
+
+// text is the description: one that all agree on as it is, different ones
+// each under its providers' names.
+func (a *merged) text() string {
+	if len(a.texts) < 2 {
+		return strings.Join(a.texts, "")
+	}
+	parts := make([]string, len(a.texts))
+	for i, t := range a.texts {
+		parts[i] = strings.Join(a.saidBy[i], ", ") + ": " + t
+	}
+	return strings.Join(parts, " ")
 }
 
 // grantType is the argument that all providers' grants make together.
@@ -148,7 +175,7 @@ func (m *merger) grantType() Argument {
 
 func (m *merger) argument(a *merged) Argument {
 	out := Argument{Name: a.field.Argument, Type: a.field.Type, Enum: a.enum(), Required: len(a.required) == len(m.calls)}
-	text := strings.Join(a.texts, " ")
+	text := a.text()
 	for _, named := range []bool{true, false} {
 		out.Description = strings.TrimSpace(text + " " + m.clause(a, out.Required, named))
 		if len(out.Description) <= mostDescription {
@@ -217,28 +244,27 @@ func providersOf(calls []call, grant string) []string {
 	return names
 }
 
-// line says how one provider is called: "flinks: client_credentials (scope)".
-func line(p *Provider, tool string) string {
-	var grants []string
+// lines say how one provider is called, a line a grant: "flinks
+// authorization_code: code*, redirect_uri*".
+func lines(p *Provider, tool string) []string {
+	var all []string
 	for _, op := range p.Operations {
 		if op.Tool != tool {
 			continue
 		}
 		for i := range op.Grants {
 			g := &op.Grants[i]
-			said := g.Signature()
+			said := strings.TrimSpace(p.Name + " " + g.Name)
+			if len(g.Arguments) > 0 {
+				said += ": " + g.Signature()
+			}
 			if g.Note != "" {
-				said = strings.TrimPrefix(said+": "+g.Note, ": ")
+				said += " (" + g.Note + ")"
 			}
-			if said != "" && g.Name != "" {
-				said = g.Name + " (" + said + ")"
-			} else {
-				said += g.Name
-			}
-			grants = append(grants, said)
+			all = append(all, said)
 		}
 	}
-	return p.Name + ": " + strings.Join(grants, "; ")
+	return all
 }
 
 // Object returns the input schema with these arguments: one flat object, no

@@ -30,7 +30,19 @@ type Tool struct {
 // Code), and every byte of the list costs a model its attention.
 const (
 	mostDescription = 1024
-	mostProviders   = 120 // names in an enum; beyond, the resource lists them
+	mostList        = 5850 // bytes of the tools in a tools/list; its envelope comes on top
+)
+
+// A list that is over the budget gives up, in this order, what can be had
+// elsewhere.
+type thrift int
+
+const (
+	spendAll    thrift = iota
+	noOutputs          // the words of the output schemas: the names say enough
+	noLines            // how each provider is called: the resource and the errors say it
+	noProviders        // the enum of providers: the resource lists them
+	mostThrift  = noProviders
 )
 
 // resourceName is where what does not fit a description stands.
@@ -49,14 +61,14 @@ type words struct {
 }
 
 func (s *Set) words() []words {
-	provider := schema.Argument{Name: "provider", Type: "string", Description: "The open-banking provider. Choose it first.", Required: true}
-	force := schema.Argument{Name: "force", Type: "boolean", Description: "true: ask the provider even if a stored token is still fresh."}
+	provider := schema.Argument{Name: "provider", Type: "string", Description: "Choose it first: it decides the rest.", Required: true}
+	force := schema.Argument{Name: "force", Type: "boolean", Description: "true: ask the provider even if the stored token is fresh."}
 	ref := schema.Argument{Name: "token_ref", Type: "string", Description: "As create_access_token returned it.", Required: true}
 	create := words{
 		name: schema.CreateAccessToken, title: "Create access token",
-		about:  "Obtain an OAuth access token from a provider. The token stays in a vault; the result has its handle, token_ref. Client id and secret are the server's: never ask the user for them.",
+		about:  "Obtain an OAuth access token from a provider. It stays in a vault; the result has its handle, token_ref. Client id and secret are the server's: never ask the user for them.",
 		each:   "Arguments by provider and grant_type (* = required):",
-		after:  "To renew a token call refresh_token. Arguments that do not belong to the call are refused, with one that works.",
+		after:  "To renew a token call refresh_token. A call that does not fit is answered with one that does.",
 		before: []schema.Argument{provider}, own: []schema.Argument{force}, result: tokenResult{},
 	}
 	refresh := words{
@@ -81,32 +93,51 @@ func (s *Set) words() []words {
 	return []words{create, refresh, user}
 }
 
-// describe makes the tools out of the documents and our words.
+// describe makes the tools out of the documents and our words, as rich as
+// the budget allows.
 func (s *Set) describe() ([]Tool, error) {
-	var tools []Tool
+	var pubs []*schema.Publication
 	for _, w := range s.words() {
 		pub, err := schema.Publish(w.name, s.all, s.full())
 		if err != nil {
 			return nil, err
 		}
-		t, err := s.tool(w, pub)
-		if err != nil {
-			return nil, fmt.Errorf("describing %q: %w", w.name, err)
-		}
-		tools = append(tools, t)
+		pubs = append(pubs, pub)
 	}
-	return tools, nil
+	for save := spendAll; ; save++ {
+		var tools []Tool
+		size := 0
+		for i, w := range s.words() {
+			t, err := s.tool(w, pubs[i], save)
+			if err != nil {
+				return nil, fmt.Errorf("describing %q: %w", w.name, err)
+			}
+			b, err := json.Marshal(t.mcp())
+			if err != nil {
+				return nil, fmt.Errorf("describing %q: %w", w.name, err)
+			}
+			tools = append(tools, t)
+			size += len(b)
+		}
+		if size <= mostList || save == mostThrift {
+			return tools, nil
+		}
+	}
 }
 
-func (s *Set) tool(w words, pub *schema.Publication) (Tool, error) {
-	t := Tool{Name: w.name, Title: w.title, Description: w.describe(pub.Lines), Destructive: w.destructive, Idempotent: w.idempotent}
+func (s *Set) tool(w words, pub *schema.Publication, save thrift) (Tool, error) {
+	lines := pub.Lines
+	if save >= noLines {
+		lines = nil
+	}
+	t := Tool{Name: w.name, Title: w.title, Description: w.describe(lines, len(pub.Lines)), Destructive: w.destructive, Idempotent: w.idempotent}
 	arguments := slices.Concat(w.before, pub.Arguments, w.own)
 	for i := range arguments {
 		a := &arguments[i]
 		if a.Name == "provider" {
-			if len(pub.Providers) <= mostProviders {
-				a.Enum = pub.Providers
-			} else {
+			a.Enum = pub.Providers
+			if save >= noProviders {
+				a.Enum = nil
 				a.Description += " The resource bankauth://providers lists them."
 			}
 		}
@@ -116,13 +147,19 @@ func (s *Set) tool(w words, pub *schema.Publication) (Tool, error) {
 	if t.Input, err = json.Marshal(schema.Object(arguments)); err != nil {
 		return Tool{}, err
 	}
-	t.Output, err = json.Marshal(s.output(w))
+	out := s.output(w)
+	if save >= noOutputs {
+		for p := out.Properties.Oldest(); p != nil; p = p.Next() {
+			p.Value.Description = ""
+		}
+	}
+	t.Output, err = json.Marshal(out)
 	return t, err
 }
 
-// describe joins the words with the providers' lines. Lines that are too many
-// for a description move to the resource, and the description says so.
-func (w words) describe(lines []string) string {
+// describe joins the words with the providers' lines, of which there are n.
+// Lines that do not fit move to the resource, and the description says so.
+func (w words) describe(lines []string, n int) string {
 	parts := []string{w.about}
 	if w.each != "" && len(lines) > 0 {
 		parts = append(parts, w.each)
@@ -131,7 +168,7 @@ func (w words) describe(lines []string) string {
 		}
 	}
 	text := strings.Join(append(parts, w.after), "\n")
-	if len(text) <= mostDescription {
+	if len(text) <= mostDescription && len(lines) == n {
 		return text
 	}
 	pointer := "What each provider takes: resource " + resourceName + "; a call that lacks something is answered with what it lacks and one that works."

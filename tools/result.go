@@ -19,17 +19,17 @@ type Result struct {
 
 // tokenResult is what create_access_token and refresh_token answer.
 type tokenResult struct {
-	TokenRef    string `json:"token_ref" jsonschema_description:"Handle of the token: a name, not a secret. It stays the same when the token is refreshed."`
-	Provider    string `json:"provider"`
-	Environment string `json:"environment"`
-	GrantType   string `json:"grant_type"`
-	TokenType   string `json:"token_type"`
-	Scope       string `json:"scope,omitempty" jsonschema_description:"As granted, when the provider says."`
-	ExpiresIn   *int64 `json:"expires_in,omitempty" jsonschema_description:"Seconds left; absent: unknown or never."`
+	TokenRef    string `json:"token_ref" jsonschema_description:"The token's handle: a name, no secret."`
+	Provider    string `json:"provider" jsonschema_description:"As asked."`
+	Environment string `json:"environment" jsonschema_description:"sandbox, production or simulated."`
+	GrantType   string `json:"grant_type" jsonschema_description:"As asked."`
+	TokenType   string `json:"token_type" jsonschema_description:"Bearer."`
+	Scope       string `json:"scope,omitempty" jsonschema_description:"As granted, if told."`
+	ExpiresIn   *int64 `json:"expires_in,omitempty" jsonschema_description:"Seconds left, if known."`
 	ExpiresAt   string `json:"expires_at,omitempty" jsonschema_description:"RFC 3339."`
 	Refreshable bool   `json:"refreshable" jsonschema_description:"refresh_token can renew it."`
-	Reused      bool   `json:"reused" jsonschema_description:"A stored token that is still fresh."`
-	Subject     string `json:"subject,omitempty" jsonschema_description:"The user at the provider, when the token says."`
+	Reused      bool   `json:"reused" jsonschema_description:"A stored token, still fresh."`
+	Subject     string `json:"subject,omitempty" jsonschema_description:"The user, if told."`
 }
 
 // exposed are the fields that exposures beyond Handle add.
@@ -125,10 +125,10 @@ func mergeJSON(v any, further map[string]any) ([]byte, error) {
 // userResult is the part of create_user's answer that is ours; the rest is
 // the document's response.
 type userResult struct {
-	Provider       string `json:"provider"`
-	Environment    string `json:"environment"`
-	PasswordStored bool   `json:"password_stored" jsonschema_description:"The vault holds the password; create_access_token needs only username."`
-	TokenRef       string `json:"token_ref,omitempty" jsonschema_description:"When the provider issues a token with the user."`
+	Provider       string `json:"provider" jsonschema_description:"As asked."`
+	Environment    string `json:"environment" jsonschema_description:"sandbox, production or simulated."`
+	PasswordStored bool   `json:"password_stored" jsonschema_description:"The vault holds the password."`
+	TokenRef       string `json:"token_ref,omitempty" jsonschema_description:"The user's token, if one came along."`
 }
 
 type userAnswer struct {
