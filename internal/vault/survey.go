@@ -43,16 +43,14 @@ func survey(ctx context.Context, f folder) (m meta, made bool, err error) {
 		return meta{}, false, nil
 	}
 	// An immutable look leaves no trace, but another process may begin to
-	// write meanwhile; then what was seen is worth nothing, and the second
-	// look reads through that process's journal.
+	// write meanwhile, and what was seen is worth nothing then. So only what
+	// looks bad three times is bad.
 	for range 3 {
-		still := !journalled(f)
-		m, err = look(ctx, f, still)
-		if err == nil || still == !journalled(f) {
-			return m, err == nil, err
+		if m, err = look(ctx, f, !journalled(f)); err == nil {
+			return m, true, nil
 		}
 	}
-	return m, err == nil, err
+	return meta{}, false, err
 }
 
 func journalled(f folder) bool {

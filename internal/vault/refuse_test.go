@@ -1,0 +1,328 @@
+//go:build unix
+
+package vault_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"bankauth/internal/fault"
+	"bankauth/internal/secret"
+	"bankauth/internal/vault"
+)
+
+// filled makes a vault with a few records, closed and at rest.
+func filled(t testing.TB) (dir string, refs []string) {
+	t.Helper()
+	dir = folder(t)
+	v, err := vault.Open(context.Background(), withKey(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bank{lifetime: time.Hour, refresh: true}
+	for i := range 6 {
+		refs = append(refs, obtain(t, v, identity("authorization_code", ""), vault.Policy{}, b.mint).Ref,
+			obtain(t, v, identity("client_credentials", fmt.Sprint(i)), vault.Policy{}, b.mint).Ref)
+	}
+	shut(t, v)
+	return dir, refs
+}
+
+// contents are the folder's files, byte for byte.
+func contents(t testing.TB, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		all[path] = string(b)
+		return err
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// mustRefuse opens and inspects, and looks whether anything has changed.
+func mustRefuse(t *testing.T, o vault.Options, hint string) {
+	t.Helper()
+	before := contents(t, o.Dir)
+	v, err := vault.Open(context.Background(), o)
+	if err == nil {
+		shut(t, v)
+		t.Error("it was opened")
+		return
+	}
+	_, ierr := vault.Inspect(context.Background(), o)
+	for _, err := range []error{err, ierr} {
+		var f *fault.Fault
+		if !errors.As(err, &f) || f.Code != fault.VaultUnavailable || f.Message == "" || !strings.Contains(f.Hint, hint) {
+			t.Errorf("refused with %#v, want a hint with %q", err, hint)
+		}
+	}
+	after := contents(t, o.Dir)
+	for path, was := range before {
+		if after[path] != was {
+			t.Errorf("%s has changed", filepath.Base(path))
+		}
+		delete(after, path)
+	}
+	for path := range after {
+		t.Errorf("%s was made", filepath.Base(path))
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	other := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32))
+	for name, c := range map[string]struct {
+		spoil func(t *testing.T, o *vault.Options)
+		hint  string
+	}{
+		"wrong key": {func(t *testing.T, o *vault.Options) { o.Key.Value = secret.New(other) }, "key that this vault was made with"},
+		"no key":    {func(t *testing.T, o *vault.Options) { o.Key = vault.Key{} }, "BANKAUTH_VAULT_KEY"},
+		"short key": {func(t *testing.T, o *vault.Options) { o.Key.Value = secret.New("c2hvcnQ=") }, "openssl rand"},
+		"two keys":  {func(t *testing.T, o *vault.Options) { o.Key.File = "x" }, "only one"},
+		"missing key file": {func(t *testing.T, o *vault.Options) {
+			o.Key = vault.Key{File: filepath.Join(t.TempDir(), "none")}
+		}, "put the key back"},
+		"open key file": {func(t *testing.T, o *vault.Options) {
+			path := filepath.Join(t.TempDir(), "key")
+			write(t, path, keyText, 0o640)
+			o.Key = vault.Key{File: path}
+		}, "chmod 600"},
+		"key file is a link": {func(t *testing.T, o *vault.Options) {
+			dir := t.TempDir()
+			write(t, dir+"/key", keyText, 0o600)
+			if err := os.Symlink(dir+"/key", dir+"/link"); err != nil {
+				t.Fatal(err)
+			}
+			o.Key = vault.Key{File: dir + "/link"}
+		}, "plain file"},
+		"open folder":   {func(t *testing.T, o *vault.Options) { chmod(t, o.Dir, 0o750) }, "chmod 700"},
+		"open file":     {func(t *testing.T, o *vault.Options) { chmod(t, o.Dir+"/vault.db", 0o604) }, "chmod 600"},
+		"newer schema":  {func(t *testing.T, o *vault.Options) { alter(t, o.Dir, `PRAGMA user_version = 2`) }, "later"},
+		"another's":     {func(t *testing.T, o *vault.Options) { alter(t, o.Dir, `PRAGMA application_id = 1`) }, "another folder"},
+		"empty file":    {func(t *testing.T, o *vault.Options) { write(t, o.Dir+"/vault.db", "", 0o600) }, "backup"},
+		"not a store":   {func(t *testing.T, o *vault.Options) { write(t, o.Dir+"/vault.db", strings.Repeat("x", 9000), 0o600) }, "backup"},
+		"data key gone": {func(t *testing.T, o *vault.Options) { alter(t, o.Dir, `DELETE FROM meta WHERE name = 'data_key'`) }, "backup"},
+		"data key flipped": {func(t *testing.T, o *vault.Options) {
+			alter(t, o.Dir, `UPDATE meta SET value = zeroblob(60) WHERE name = 'data_key'`)
+		}, "backup"},
+		"file gone, journal there": {func(t *testing.T, o *vault.Options) {
+			if err := os.Rename(o.Dir+"/vault.db", o.Dir+"/vault.db-wal"); err != nil {
+				t.Fatal(err)
+			}
+		}, "journal"},
+		"folder is a file": {func(t *testing.T, o *vault.Options) {
+			o.Dir = filepath.Join(t.TempDir(), "file")
+			write(t, o.Dir, "", 0o600)
+		}, "another folder"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, _ := filled(t)
+			o := withKey(dir)
+			c.spoil(t, &o)
+			mustRefuse(t, o, c.hint)
+		})
+	}
+}
+
+func write(t *testing.T, path, text string, mode fs.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+	chmod(t, path, mode)
+}
+
+func chmod(t *testing.T, path string, mode fs.FileMode) {
+	t.Helper()
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// alter changes the store behind the vault's back.
+func alter(t testing.TB, dir string, statements ...string) {
+	t.Helper()
+	// A path with odd letters is no address; a link without them is.
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", link+"/vault.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, s := range statements {
+		if _, err := db.Exec(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestDamage flips a byte, or cuts the file, at many places. Either the vault
+// is refused untouched, or each record opens as it was or is set aside.
+func TestDamage(t *testing.T) {
+	dir, refs := filled(t)
+	path := dir + "/vault.db"
+	sound, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused, aside := 0, 0
+	try := func(name string, bytes []byte) {
+		write(t, path, string(bytes), 0o600)
+		v, err := vault.Open(context.Background(), withKey(dir))
+		if err != nil {
+			refused++
+			if code(err) != fault.VaultUnavailable {
+				t.Errorf("%s: %v", name, err)
+			}
+			if now, err := os.ReadFile(path); err != nil || string(now) != string(bytes) {
+				t.Errorf("%s: refused, but the file has changed: %v", name, err)
+			}
+			return
+		}
+		defer shut(t, v)
+		for i, ref := range refs {
+			r, err := v.Get(context.Background(), me, ref)
+			switch c := code(err); {
+			case err == nil:
+				if want := fmt.Sprintf("access-CANARY-%d", i+1); r.Token.Access.Reveal() != want {
+					t.Errorf("%s: %s holds another token", name, ref)
+				}
+			case c == fault.Reauthorize || c == fault.InvalidArgument || c == fault.VaultUnavailable:
+				aside++
+			default:
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	for at := 0; at < len(sound); at += 509 {
+		b := bytes.Clone(sound)
+		b[at] ^= 0x55
+		try(fmt.Sprintf("flip at %d", at), b)
+	}
+	for at := 0; at < len(sound); at += 4099 {
+		before := refused
+		try(fmt.Sprintf("cut at %d", at), sound[:at])
+		if refused == before {
+			t.Errorf("a vault cut at %d was opened", at)
+		}
+	}
+	t.Logf("%d refused, %d records set aside", refused, aside)
+	if refused == 0 || aside == 0 {
+		t.Error("this test could not fail")
+	}
+}
+
+func TestSwappedTextsDoNotOpen(t *testing.T) {
+	for name, c := range map[string]struct {
+		sql  string
+		want fault.Code
+	}{
+		"sealed texts": {`UPDATE records SET sealed = (SELECT sealed FROM records WHERE ref = '%[2]s'), seq = (SELECT seq FROM records WHERE ref = '%[2]s') WHERE ref = '%[1]s'`, fault.Reauthorize},
+		"sequence":     {`UPDATE records SET seq = seq + 1 WHERE ref = '%[1]s'`, fault.Reauthorize},
+		"kind":         {`UPDATE records SET kind = 'password' WHERE ref = '%[1]s'`, fault.Reauthorize},
+		"ref":          {`UPDATE records SET ref = 'tok_' || substr(ref, 5, 31) || 'a' WHERE ref = '%[1]s'`, fault.InvalidArgument},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, refs := filled(t)
+			alter(t, dir, fmt.Sprintf(c.sql, refs[0], refs[2]))
+			v := open(t, withKey(dir))
+			if _, err := v.Get(context.Background(), me, refs[0]); code(err) != c.want {
+				t.Errorf("Get: %v", err)
+			}
+			all, err := v.List(context.Background(), me)
+			if err != nil || len(all) != len(refs)-1 {
+				t.Errorf("the others go on: %d of %d, %v", len(all), len(refs), err)
+			}
+			if s, err := v.Status(context.Background()); err != nil || s.SetAside != 1 {
+				t.Errorf("%+v %v", s, err)
+			}
+		})
+	}
+}
+
+func TestADamagedClientRecordIsReplaced(t *testing.T) {
+	dir, refs := filled(t)
+	alter(t, dir, `UPDATE records SET seq = seq + 7 WHERE ref = '`+refs[1]+`'`)
+	v := open(t, withKey(dir))
+	r := obtain(t, v, identity("client_credentials", "0"), vault.Policy{}, (&bank{lifetime: time.Hour}).mint)
+	if r.Ref == refs[1] {
+		t.Error("a damaged record was written over")
+	}
+	if s, err := v.Status(context.Background()); err != nil || s.SetAside != 1 || s.Tokens[vault.Live] != len(refs) {
+		t.Errorf("%+v %v", s, err)
+	}
+}
+
+// TestReadOnlyFolder runs a process that is not root, to which modes mean
+// something.
+func TestReadOnlyFolder(t *testing.T) {
+	dir, _ := filled(t)
+	exe := os.Args[0]
+	var as *syscall.SysProcAttr
+	if os.Geteuid() == 0 {
+		as = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		b, err := os.ReadFile(exe)
+		if err != nil {
+			t.Fatal(err)
+		}
+		home := t.TempDir()
+		exe = home + "/vault.test"
+		write(t, exe, string(b), 0o755)
+		chmod(t, filepath.Dir(home), 0o755)
+		chmod(t, filepath.Dir(filepath.Dir(dir)), 0o755)
+		err = filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+			return errors.Join(err, os.Chown(path, 65534, 65534))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	try := func() string {
+		o, err := json.Marshal(order{Do: "open", Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(exe)
+		cmd.Env, cmd.Dir, cmd.SysProcAttr = append(os.Environ(), childVariable+"="+string(o)), "/", as
+		cmd.Stdin = strings.NewReader("\n\n")
+		out, _ := cmd.CombinedOutput()
+		return string(out)
+	}
+	before := contents(t, dir)
+	chmod(t, dir, 0o500)
+	if out := try(); !strings.Contains(out, "open: vault_unavailable") || !strings.Contains(out, "written") {
+		t.Errorf("a read-only folder: %q", out)
+	}
+	if after := contents(t, dir); fmt.Sprint(after) != fmt.Sprint(before) {
+		t.Error("something has changed")
+	}
+	chmod(t, dir, 0o700)
+	if out := try(); strings.Contains(out, "open:") {
+		t.Errorf("and writable: %q", out)
+	}
+	if os.Geteuid() == 0 { // as root we are not the folder's owner now
+		mustRefuse(t, withKey(dir), "owner")
+	}
+}
