@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"bankauth/internal/config"
+	"bankauth/tools"
+)
+
+type callCommand struct {
+	config.Settings `embed:""`
+
+	Explain   bool     `help:"Send nothing; print the request to the provider as a curl line, its secrets masked."`
+	Tool      string   `arg:"" help:"create_access_token, refresh_token or create_user."`
+	Arguments []string `arg:"" optional:"" name:"name=value" help:"The tool's arguments. name=@FILE takes the value from a file, name=- from stdin: a secret need not stand in the command line."`
+}
+
+// Help is what kong prints below the summary.
+func (c *callCommand) Help() string {
+	return "Ends with 0 when the tool did its work, 1 when it answered with an error, 2 when the command line or a setting is wrong. " +
+		"The result is JSON on stdout either way.\n\n" +
+		"Example:\n\n  bankauth call --simulate create_access_token provider=flinks grant_type=client_credentials"
+}
+
+// Run makes the call.
+func (c *callCommand) Run(ctx context.Context, p *process) error {
+	s, err := newService(ctx, p, c.Settings)
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.call(ctx, p, s), s.close())
+}
+
+func (c *callCommand) call(ctx context.Context, p *process, s *service) error {
+	tool, err := c.tool(s.tools.Tools())
+	if err != nil {
+		return err
+	}
+	args, err := c.arguments(p, tool)
+	if err != nil {
+		return err
+	}
+	r := s.tools.Call(ctx, tools.Local, tool.Name, args)
+	if _, err := fmt.Fprintf(p.out, "%s\n", r.JSON); err != nil {
+		return exit(exitFailed)
+	}
+	if r.IsError {
+		return exit(exitFailed)
+	}
+	return nil
+}
+
+func (c *callCommand) tool(all []tools.Tool) (tools.Tool, error) {
+	var names []string
+	for _, t := range all {
+		if t.Name == c.Tool {
+			return t, nil
+		}
+		names = append(names, t.Name)
+	}
+	return tools.Tool{}, misuse("there is no such tool; the tools are " + strings.Join(names, ", "))
+}
+
+// largest bounds a value that is read from a file or from stdin, in bytes.
+const largest = 64 << 10
+
+// arguments reads name=value as the tool's input schema has them.
+func (c *callCommand) arguments(p *process, tool tools.Tool) (map[string]any, error) {
+	var input struct {
+		Properties map[string]struct {
+			Type string `json:"type"`
+		} `json:"properties"`
+	}
+	if err := json.Unmarshal(tool.Input, &input); err != nil {
+		return nil, fmt.Errorf("reading the input schema of %q: %w", tool.Name, err)
+	}
+	args := map[string]any{}
+	for _, given := range c.Arguments {
+		name, value, ok := strings.Cut(given, "=")
+		if !ok || name == "" {
+			return nil, misuse("an argument is not of the form name=value; see `bankauth call --help`")
+		}
+		if _, twice := args[name]; twice {
+			return nil, misuse("an argument is there twice; give each once")
+		}
+		value, err := fetch(p, value)
+		if err != nil {
+			return nil, err
+		}
+		args[name] = typed(input.Properties[name].Type, value)
+	}
+	return args, nil
+}
+
+// fetch returns the value, or what stands in the file or on stdin that it
+// names, without the newline at its end.
+func fetch(p *process, value string) (string, error) {
+	from, path := p.in, ""
+	switch {
+	case value == "-":
+	case strings.HasPrefix(value, "@"):
+		path = value[1:]
+		f, err := os.Open(path)
+		if err != nil {
+			return "", misuse("a file that an argument names cannot be opened; give name=@FILE with a file that you may read")
+		}
+		defer f.Close()
+		from = f
+	default:
+		return value, nil
+	}
+	b, err := io.ReadAll(io.LimitReader(from, largest+1))
+	if err != nil || len(b) > largest {
+		return "", misuse("a value cannot be read, or is larger than 64 KiB")
+	}
+	return strings.TrimRight(string(b), "\r\n"), nil
+}
+
+// typed gives a value the type of the schema. One that does not fit stays a
+// text, and the tool says so in its own words.
+func typed(kind, value string) any {
+	switch kind {
+	case "boolean":
+		if i := slices.Index([]string{"false", "true"}, strings.ToLower(value)); i >= 0 {
+			return i == 1
+		}
+	case "integer", "number":
+		if n, err := strconv.ParseFloat(value, 64); err == nil {
+			return n
+		}
+	}
+	return value
+}

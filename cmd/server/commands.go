@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"runtime"
+
+	"github.com/alecthomas/kong"
+
+	"bankauth/internal/config"
+)
+
+// What a process ends with.
+const (
+	exitOK      = 0
+	exitFailed  = 1 // a tool's error, a check that needs the user, a failure
+	exitMisused = 2 // the command line or a setting
+)
+
+const about = "Working open-banking credentials for AI agents, without showing them a secret."
+
+// commands is the command line. The help is made from it.
+type commands struct {
+	Help helpFlag `short:"h" help:"Show this help; after a command, the help of that command."`
+
+	Stdio    stdioCommand    `cmd:"" group:"For an MCP host" help:"Speak MCP over stdin and stdout. An MCP host starts this."`
+	Call     callCommand     `cmd:"" group:"By hand" help:"Call one tool and print its result."`
+	Simulate simulateCommand `cmd:"" group:"To try and to test" help:"Run the providers' simulator as a server of its own."`
+	Version  versionCommand  `cmd:"" group:"About this program" help:"Print the version, the commit and the Go release."`
+}
+
+// process is what a command works with: the streams and the environment.
+type process struct {
+	env      config.Environment
+	in       io.Reader
+	out, err io.Writer
+}
+
+// helpFlag prints the help of the command that it follows.
+type helpFlag bool
+
+// errHelped ends the parsing after the help has been printed.
+var errHelped = errors.New("the help was printed")
+
+// IgnoreDefault tells kong that the flag has no default to apply.
+func (helpFlag) IgnoreDefault() {}
+
+// BeforeReset runs before kong looks for what is missing on the command line.
+func (helpFlag) BeforeReset(c *kong.Context) error {
+	if err := c.PrintUsage(false); err != nil {
+		return err
+	}
+	return errHelped
+}
+
+// run is the whole program. It returns the code to exit with.
+func run(ctx context.Context, args, environ []string, in io.Reader, out, errw io.Writer) int {
+	p := &process{env: config.Read(environ, runtime.GOOS), in: in, out: out, err: errw}
+	parser, err := newParser(p)
+	if err != nil {
+		return p.report(err)
+	}
+	if len(args) == 0 {
+		return p.noCommand(parser)
+	}
+	chosen, err := parser.Parse(config.Args(args))
+	switch {
+	case errors.Is(err, errHelped):
+		return exitOK
+	case err != nil:
+		return p.misused(err)
+	}
+	chosen.BindTo(ctx, (*context.Context)(nil))
+	return p.report(chosen.Run(p))
+}
+
+func newParser(p *process) (*kong.Kong, error) {
+	return kong.New(&commands{},
+		kong.Name("bankauth"), kong.Description(about), kong.Writers(p.out, p.err),
+		kong.NoDefaultHelp(), kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.Vars{"name": "bankauth"},
+		p.env.Kong())
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"runtime/debug"
+	"strings"
+
+	"github.com/mark3labs/mcp-go/mcp"
+	"github.com/mark3labs/mcp-go/server"
+
+	"bankauth/internal/config"
+	"bankauth/internal/fault"
+	"bankauth/internal/stdio"
+	"bankauth/tools"
+)
+
+// The live heap is a few megabytes, so that Go's default of 100 would collect
+// after every four megabytes that calls allocate. The limit keeps a burst from
+// growing the heap five times over.
+const (
+	collectAt  = 400       // percent of the live heap; GOGC overrides it
+	softMemory = 512 << 20 // bytes; GOMEMLIMIT overrides it
+)
+
+type stdioCommand struct {
+	config.Settings `embed:""`
+}
+
+// Run serves until input ends or a signal comes.
+func (c *stdioCommand) Run(ctx context.Context, p *process) error {
+	tune(p.env)
+	s, err := newService(ctx, p, c.Settings)
+	if err != nil {
+		return err
+	}
+	server := stdio.Server{Handle: newConversation(ctx, s).handle, Limit: tools.DefaultLimit, Log: s.log}
+	err = server.Serve(ctx, p.in, p.out)
+	if err != nil {
+		// The client is gone; there is nobody to tell but the log.
+		s.log.Debug().Err(err).Msg("the conversation ended")
+		err = exit(exitFailed)
+	}
+	return errors.Join(err, s.close())
+}
+
+func tune(env config.Environment) {
+	if !env.Has("GOGC") {
+		debug.SetGCPercent(collectAt)
+	}
+	if !env.Has("GOMEMLIMIT") && debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		debug.SetMemoryLimit(softMemory)
+	}
+}
+
+// conversation joins the read loop and mcp-go for the one client of a process.
+type conversation struct {
+	tools   *tools.Set
+	mcp     *server.MCPServer
+	session *session
+}
+
+func newConversation(ctx context.Context, s *service) *conversation {
+	principal := func(context.Context) string { return tools.Local }
+	c := &conversation{tools: s.tools, mcp: s.tools.Server(thisRelease().Version, principal), session: newSession()}
+	// It fails only for an id that is taken, and this server is new.
+	_ = c.mcp.RegisterSession(ctx, c.session)
+	return c
+}
+
+// handle answers one message. It is a stdio.Handle.
+func (c *conversation) handle(ctx context.Context, m stdio.Message) stdio.Reply {
+	if m.Busy {
+		return c.busy(m)
+	}
+	switch answer := c.mcp.HandleMessage(c.mcp.WithContext(ctx, c.session), m.Raw).(type) {
+	case mcp.JSONRPCResponse:
+		return stdio.Reply{Result: answer.Result}
+	case mcp.JSONRPCError:
+		return stdio.Reply{Error: refusal(m.Method, answer.Error)}
+	}
+	return stdio.Reply{} // a notification's
+}
+
+// refusal takes over mcp-go's error. One that carries a decoder's words says
+// what Go thought of the message and may quote it, so it is said in ours.
+func refusal(method string, e mcp.JSONRPCErrorDetails) *stdio.Error {
+	if strings.Contains(e.Message, "json:") || strings.Contains(e.Message, "unmarshal") {
+		e.Message, e.Data = "the parameters are not those of the method "+known(method), nil
+	}
+	return &stdio.Error{Code: e.Code, Message: e.Message, Data: e.Data}
+}
+
+// known names a method that the specification has; what a client made up is
+// not repeated.
+func known(method string) string {
+	switch mcp.MCPMethod(method) {
+	case mcp.MethodInitialize, mcp.MethodPing, mcp.MethodToolsList, mcp.MethodToolsCall, mcp.MethodResourcesList,
+		mcp.MethodResourcesRead, mcp.MethodResourcesTemplatesList:
+		return method
+	}
+	return "that was called"
+}
+
+// busy answers a call of a tool that is one too many.
+func (c *conversation) busy(m stdio.Message) stdio.Reply {
+	var called struct {
+		Params struct {
+			Name string `json:"name"`
+		} `json:"params"`
+	}
+	_ = json.Unmarshal(m.Raw, &called) // without a name the answer is the same
+	r := c.tools.Busy(called.Params.Name)
+	return stdio.Reply{Result: &mcp.CallToolResult{Content: []mcp.Content{mcp.NewTextContent(string(r.JSON))}, IsError: r.Code != fault.Code("")}}
+}
