@@ -208,7 +208,8 @@ func (a *merged) enum() []string {
 // clause says with which grants an argument goes, and, when named, with which
 // providers, where not all of them agree.
 func (m *merger) clause(a *merged, always, named bool) string {
-	if m.tool != CreateAccessToken || always {
+	everywhere := len(a.required) == 0 && len(a.optional) == len(m.calls)
+	if m.tool != CreateAccessToken || always || everywhere {
 		return ""
 	}
 	var says []string

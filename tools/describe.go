@@ -39,7 +39,8 @@ type thrift int
 
 const (
 	spendAll    thrift = iota
-	noOutputs          // the words of the output schemas: the names say enough
+	noRepeats          // the words of refresh_token's result: create_access_token has the same
+	noOutputs          // the words of all results: the names say enough
 	noLines            // how each provider is called: the resource and the errors say it
 	noProviders        // the enum of providers: the resource lists them
 	mostThrift  = noProviders
@@ -148,7 +149,7 @@ func (s *Set) tool(w words, pub *schema.Publication, save thrift) (Tool, error) 
 		return Tool{}, err
 	}
 	out := s.output(w)
-	if save >= noOutputs {
+	if save >= noOutputs || (save >= noRepeats && w.name == schema.RefreshToken) {
 		for p := out.Properties.Oldest(); p != nil; p = p.Next() {
 			p.Value.Description = ""
 		}

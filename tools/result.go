@@ -20,10 +20,10 @@ type Result struct {
 // tokenResult is what create_access_token and refresh_token answer.
 type tokenResult struct {
 	TokenRef    string `json:"token_ref" jsonschema_description:"The token's handle: a name, no secret."`
-	Provider    string `json:"provider" jsonschema_description:"As asked."`
+	Provider    string `json:"provider"`
 	Environment string `json:"environment" jsonschema_description:"sandbox, production or simulated."`
-	GrantType   string `json:"grant_type" jsonschema_description:"As asked."`
-	TokenType   string `json:"token_type" jsonschema_description:"Bearer."`
+	GrantType   string `json:"grant_type"`
+	TokenType   string `json:"token_type"`
 	Scope       string `json:"scope,omitempty" jsonschema_description:"As granted, if told."`
 	ExpiresIn   *int64 `json:"expires_in,omitempty" jsonschema_description:"Seconds left, if known."`
 	ExpiresAt   string `json:"expires_at,omitempty" jsonschema_description:"RFC 3339."`
@@ -125,7 +125,7 @@ func mergeJSON(v any, further map[string]any) ([]byte, error) {
 // userResult is the part of create_user's answer that is ours; the rest is
 // the document's response.
 type userResult struct {
-	Provider       string `json:"provider" jsonschema_description:"As asked."`
+	Provider       string `json:"provider"`
 	Environment    string `json:"environment" jsonschema_description:"sandbox, production or simulated."`
 	PasswordStored bool   `json:"password_stored" jsonschema_description:"The vault holds the password."`
 	TokenRef       string `json:"token_ref,omitempty" jsonschema_description:"The user's token, if one came along."`
