@@ -7,14 +7,12 @@ import (
 	"strings"
 	"testing"
 
-	"bankauth/internal/secret"
 	"bankauth/internal/simulator"
 )
 
 // BenchmarkToken measures the bank and a plain client together.
 func BenchmarkToken(b *testing.B) {
-	s, err := simulator.Start(context.Background(), simulator.Options{Clients: map[string]simulator.Credentials{
-		simulator.NameFintecture: {ID: clientID, Secret: secret.New(clientSecret)}}})
+	s, err := simulator.Start(context.Background(), simulator.Options{Clients: known(simulator.NameFintecture)})
 	if err != nil {
 		b.Fatal(err)
 	}

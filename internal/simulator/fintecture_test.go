@@ -38,6 +38,8 @@ func TestFintectureRequests(t *testing.T) {
 		{name: "client", body: pis, status: 200, part: `"token_type":"Bearer"`},
 		{name: "no credentials", body: pis, auth: "-", status: 401, part: `"status":"401"`},
 		{name: "wrong secret", body: pis, auth: basic(clientID, "x"), status: 401, part: "invalid_app_id"},
+		{name: "wrong id", body: pis, auth: basic("x", clientSecret), status: 401, part: "invalid_app_id"},
+		{name: "encoded as RFC 6749 has it", body: pis, auth: basic("client%2D1", clientSecret), status: 200},
 		{name: "body credentials only", body: pis + bodily, auth: "-", status: 401, part: "invalid_app_id"},
 		{name: "body credentials, lenient", body: pis + bodily, auth: "-", is: simulator.Fintecture{ClientAuth: "both"}, status: 200},
 		{name: "JSON", body: `{"grant_type":"client_credentials"}`, media: asJSON, status: 400, part: "bad_request"},

@@ -62,7 +62,7 @@ func startWith(t *testing.T, name string, o simulator.Options) *caller {
 	t.Helper()
 	c := newClock()
 	o.Now, o.Rand = c.now, rand.NewChaCha8([32]byte{1})
-	o.Clients = map[string]simulator.Credentials{name: {ID: clientID, Secret: secret.New(clientSecret)}}
+	o.Clients = known(name)
 	s, err := simulator.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -73,6 +73,11 @@ func startWith(t *testing.T, name string, o simulator.Options) *caller {
 		}
 	})
 	return &caller{T: t, bank: s.Bank(name), clock: c, http: client(t)}
+}
+
+// known are credentials that the tests can spell.
+func known(bank string) map[string]simulator.Credentials {
+	return map[string]simulator.Credentials{bank: {ID: clientID, Secret: secret.New(clientSecret)}}
 }
 
 // client follows no redirect.

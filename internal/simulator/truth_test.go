@@ -2,13 +2,11 @@ package simulator_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"bankauth/internal/secret"
 	"bankauth/internal/simulator"
@@ -123,37 +121,6 @@ func TestCredentialsAreMadeUp(t *testing.T) {
 	}
 	if strings.Join(names, " ") != "fintecture flinks finapi" || s.Bank("finapi") != s.Banks()[2] || s.Bank("x") != nil {
 		t.Errorf("banks: %v", names)
-	}
-}
-
-func TestCloseEndsWhatWaits(t *testing.T) {
-	for name, end := range map[string]func(*simulator.Simulator, context.CancelFunc){
-		"close":   func(s *simulator.Simulator, _ context.CancelFunc) { _ = s.Close() },
-		"context": func(_ *simulator.Simulator, cancel context.CancelFunc) { cancel() },
-	} {
-		ctx, cancel := context.WithCancel(t.Context())
-		s, err := simulator.Start(ctx, simulator.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		c := &caller{T: t, bank: s.Bank(simulator.NameFlinks), http: client(t)}
-		c.bank.SetDelay(time.Hour, 0)
-		done := make(chan error, 1)
-		go func() {
-			_, err := c.try("POST /api/v1/token", "{}", "Content-Type", asJSON)
-			done <- err
-		}()
-		for c.bank.Truth().Requests == 0 {
-			time.Sleep(time.Millisecond)
-		}
-		end(s, cancel)
-		if err := <-done; err == nil {
-			t.Errorf("%s: the request was answered", name)
-		}
-		if err := s.Close(); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		cancel()
 	}
 }
 
