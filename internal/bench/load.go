@@ -40,13 +40,13 @@ func (c *child) hello() error {
 // load is what a run of calls came to.
 type load struct {
 	calls     int
-	took      time.Duration
-	upTo      time.Duration // until the last call was sent
+	counted   int // calls that were answered within window
+	window    time.Duration
 	processor time.Duration // of the server
 	waits     []time.Duration
 }
 
-func (l load) rate() float64 { return float64(l.calls) / l.took.Seconds() }
+func (l load) rate() float64 { return float64(l.counted) / l.window.Seconds() }
 
 // wait returns the time within which the share q of the calls was answered.
 func (l load) wait(q float64) time.Duration {
@@ -57,21 +57,34 @@ func (l load) wait(q float64) time.Duration {
 	return l.waits[min(len(l.waits)-1, int(q*float64(len(l.waits))))]
 }
 
-// run keeps callers requests in flight, each caller's next as soon as its last
-// is answered, for the given time, or for the given number of calls where that
-// is not 0. One goroutine and prepared bytes: it shares the processors with
-// what it measures.
-func (c *child) run(callers int, force bool, during time.Duration, calls int) (load, error) {
-	lines := make([][]byte, callers)
-	sent := make([]time.Time, callers)
-	var pending []byte
-	cpu, start := c.processor(), time.Now()
+// plan says what run does: keep callers requests in flight, each caller's next
+// as soon as its last is answered, for a time, or for a number of calls where
+// that is not 0.
+type plan struct {
+	callers int
+	force   bool
+	during  time.Duration
+	calls   int
+	ramp    time.Duration // over which the callers begin, one after the other
+	settle  time.Duration // from the start; answers before count for nothing
+}
+
+// run loads c. One goroutine and prepared bytes: it shares the processors
+// with what it measures.
+func (c *child) run(p plan) (load, error) {
+	lines := make([][]byte, p.callers)
+	sent := make([]time.Time, p.callers)
+	cpu := c.processor()
 	for i := range lines {
-		lines[i], sent[i] = request(i, force), start
-		pending = append(pending, lines[i]...)
+		lines[i] = request(i, p.force)
 	}
-	l := load{waits: make([]time.Duration, 0, max(calls, 1<<16))}
-	asked := callers
+	pending, err := c.begin(p, lines, sent)
+	if err != nil {
+		return load{}, err
+	}
+	start := time.Now() // not before: a server that reads slowly takes its time
+	l := load{waits: make([]time.Duration, 0, max(p.calls, 1<<16))}
+	asked := p.callers
 	for answered := 0; answered < asked; answered++ {
 		if c.out.Buffered() == 0 && len(pending) > 0 {
 			if _, err := c.in.Write(pending); err != nil {
@@ -83,21 +96,41 @@ func (c *child) run(callers int, force bool, during time.Duration, calls int) (l
 		if err != nil {
 			return l, fmt.Errorf("waiting for an answer: %w; it said: %s", err, c.err)
 		}
-		n, err := answerID(line, callers)
+		n, err := answerID(line, p.callers)
 		if err != nil {
 			return l, err
 		}
 		now := time.Now()
 		l.waits = append(l.waits, now.Sub(sent[n]))
-		if calls > 0 && asked < calls || calls == 0 && now.Sub(start) < during {
+		if t := now.Sub(start); t >= p.settle && (p.calls > 0 || t < p.during) {
+			l.counted, l.window = l.counted+1, t-p.settle
+		}
+		if p.calls > 0 && asked < p.calls || p.calls == 0 && now.Sub(start) < p.during {
 			asked++
 			sent[n] = now
 			pending = append(pending, lines[n]...)
 		}
 	}
-	l.upTo = slices.MaxFunc(sent, time.Time.Compare).Sub(start)
-	l.calls, l.took, l.processor = asked, time.Since(start), c.processor()-cpu
+	l.calls, l.processor = asked, c.processor()-cpu
 	return l, nil
+}
+
+// begin sends every caller's first request, or returns them to be sent.
+func (c *child) begin(p plan, lines [][]byte, sent []time.Time) (pending []byte, err error) {
+	start := time.Now()
+	for i, line := range lines {
+		pending = append(pending, line...)
+		due := start.Add(p.ramp * time.Duration(i) / time.Duration(len(lines)))
+		if wait := time.Until(due); wait > 0 {
+			if _, err := c.in.Write(pending); err != nil {
+				return nil, fmt.Errorf("sending calls: %w", err)
+			}
+			pending = pending[:0]
+			time.Sleep(wait)
+		}
+		sent[i] = time.Now()
+	}
+	return pending, nil
 }
 
 var errFailed = errors.New("a call failed")

@@ -112,14 +112,14 @@ func (b *bench) loadRow(callers int) (result, error) {
 			return result{}, err
 		}
 		defer c.stop()
-		if _, err := c.run(callers, true, b.turn/4, 0); err != nil {
+		if _, err := c.run(plan{callers: callers, force: true, during: b.turn / 4}); err != nil {
 			return result{}, fmt.Errorf("%s: %w", s.name, err)
 		}
 		children[s.name] = c
 	}
 	last := map[string]load{}
 	f, err := b.turns(pair, func(s side) (float64, error) {
-		l, err := children[s.name].run(callers, true, b.turn, 0)
+		l, err := children[s.name].run(plan{callers: callers, force: true, during: b.turn})
 		last[s.name] = l
 		return l.rate(), err
 	})
@@ -142,7 +142,7 @@ func (b *bench) memoryRow() (result, error) {
 			return 0, err
 		}
 		defer c.stop()
-		if _, err := c.run(64, true, 0, 10_000); err != nil {
+		if _, err := c.run(plan{callers: 64, force: true, calls: 10_000}); err != nil {
 			return 0, err
 		}
 		return float64(c.resident()) / (1 << 20), nil

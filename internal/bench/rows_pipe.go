@@ -19,17 +19,19 @@ func (b *bench) callersRow() (result, error) {
 		defer c.stop()
 		children[s.name] = c
 	}
-	// The first turn opens 500 connections; it is no turn of steady work.
+	// 500 callers who began in one moment would all wait together and then all
+	// want the processors together; callers are not like that.
+	p := plan{callers: 500, force: true, during: b.turn + 200*time.Millisecond, ramp: 50 * time.Millisecond, settle: 200 * time.Millisecond}
 	warm := map[string]bool{}
 	f, err := b.turns(all, func(s side) (float64, error) {
-		if !warm[s.name] {
+		if !warm[s.name] { // it opens 500 connections
 			warm[s.name] = true
-			if _, err := children[s.name].run(500, true, b.turn/2, 0); err != nil {
+			if _, err := children[s.name].run(p); err != nil {
 				return 0, err
 			}
 		}
-		l, err := children[s.name].run(500, true, b.turn, 0)
-		return l.steady(500), err
+		l, err := children[s.name].run(p)
+		return l.rate(), err
 	})
 	if derr := b.provider.delay(0); err == nil {
 		err = derr
@@ -41,15 +43,6 @@ func (b *bench) callersRow() (result, error) {
 	return r, err
 }
 
-// steady is the rate without the last round of calls, in which ever fewer are
-// in flight and nothing is to be had.
-func (l load) steady(callers int) float64 {
-	if l.calls <= 2*callers {
-		return l.rate()
-	}
-	return float64(l.calls-callers) / l.upTo.Seconds()
-}
-
 func (b *bench) connectionsRow() (result, error) {
 	var r result
 	for _, s := range []side{b.server, b.floor} {
@@ -58,14 +51,14 @@ func (b *bench) connectionsRow() (result, error) {
 			return r, err
 		}
 		defer c.stop()
-		if _, err := c.run(64, true, b.turn, 0); err != nil { // opens what 64 callers need
+		if _, err := c.run(plan{callers: 64, force: true, during: b.turn}); err != nil { // opens what 64 callers need
 			return r, err
 		}
 		before, err := b.provider.counts()
 		if err != nil {
 			return r, err
 		}
-		l, err := c.run(64, true, 0, 10_000)
+		l, err := c.run(plan{callers: 64, force: true, calls: 10_000})
 		if err != nil {
 			return r, err
 		}
@@ -97,7 +90,7 @@ func (b *bench) reuseRow() (result, error) {
 	var ratios []float64
 	details := map[string]any{}
 	for i := range b.rounds + 1 {
-		sent, err := c.run(64, true, b.turn, 0)
+		sent, err := c.run(plan{callers: 64, force: true, during: b.turn})
 		if err != nil {
 			return result{}, err
 		}
@@ -105,7 +98,7 @@ func (b *bench) reuseRow() (result, error) {
 		if err != nil {
 			return result{}, err
 		}
-		again, err := c.run(64, false, b.turn, 0)
+		again, err := c.run(plan{callers: 64, force: false, during: b.turn})
 		if err != nil {
 			return result{}, err
 		}

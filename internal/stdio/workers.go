@@ -1,6 +1,13 @@
 package stdio
 
-import "context"
+import (
+	"context"
+	"sync/atomic"
+)
+
+// maxIdle is how many goroutines wait for work, at most. A burst needs more
+// and gives them back.
+const maxIdle = 256
 
 // job is one request on its way to the handler.
 type job struct {
@@ -10,10 +17,12 @@ type job struct {
 }
 
 // workers are goroutines that grow in number with the requests in flight and
-// are used again: their stacks have grown already.
+// are used again: their stacks have grown already, which a new goroutine pays
+// for at each request.
 type workers struct {
 	run  func(job)
 	jobs chan job
+	idle atomic.Int32
 	quit chan struct{}
 }
 
@@ -33,8 +42,13 @@ func (w *workers) give(j job) {
 func (w *workers) work(j job) {
 	for {
 		w.run(j)
+		if w.idle.Add(1) > maxIdle {
+			w.idle.Add(-1)
+			return
+		}
 		select {
 		case j = <-w.jobs:
+			w.idle.Add(-1)
 		case <-w.quit:
 			return
 		}
