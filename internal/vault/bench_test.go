@@ -68,6 +68,20 @@ func BenchmarkForced500(b *testing.B) {
 	b.ReportMetric(float64(used()-cpu)/float64(b.N)/1e3, "cpu-µs/op")
 }
 
+func BenchmarkForcedAlone(b *testing.B) {
+	v, ctx, mint := open(b, withKey(folder(b))), cancellable(b), instant(false)
+	id := identity("client_credentials", "ais")
+	obtain(b, v, id, vault.Policy{}, mint)
+	cpu := used()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := v.Obtain(ctx, id, vault.Policy{Force: true}, mint); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(used()-cpu)/float64(b.N)/1e3, "cpu-µs/op")
+}
+
 // BenchmarkForcedPaced is the load that the server has to bear: 8,500 calls a
 // second over 500 identities. Its figure is the CPU of a call with all that is
 // written behind it.

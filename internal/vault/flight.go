@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"errors"
+	"maps"
 	"time"
 
 	"bankauth/internal/fault"
@@ -101,19 +102,15 @@ func (v *Vault) chill(key flightKey, err error) {
 	}
 	now := v.now()
 	c := v.cold[key]
-	if now.Before(c.until) && c.fault == f {
-		return // the answer of a call that was held off itself
-	}
 	span := min(coolFirst<<min(c.failed, 4), coolMost)
 	if f.RetryAfter > 0 {
 		span = min(f.RetryAfter, coolAsked)
 	}
 	if len(v.cold) >= coldSize {
-		for k, old := range v.cold {
-			if !now.Before(old.until) || len(v.cold) >= coldSize {
-				delete(v.cold, k)
-			}
-		}
+		maps.DeleteFunc(v.cold, func(_ flightKey, old cooling) bool { return !now.Before(old.until) })
+	}
+	if len(v.cold) >= coldSize {
+		clear(v.cold) // so many at once: better asked again than remembered for ever
 	}
 	v.cold[key] = cooling{until: now.Add(span), failed: c.failed + 1, fault: f}
 }

@@ -154,7 +154,7 @@ func spawn(t *testing.T, o order) *process {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childVariable+"="+string(b))
+	cmd.Env = append(os.Environ(), childVariable+"="+string(b), "GORACE=atexit_sleep_ms=0")
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

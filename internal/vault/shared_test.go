@@ -1,0 +1,94 @@
+//go:build unix
+
+package vault_test
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"bankauth/internal/vault"
+)
+
+// Two vaults on one folder stand for two processes here: a lock belongs to an
+// open file, not to a process.
+
+func TestForcedRefreshAcrossProcessesIsShared(t *testing.T) {
+	dir := folder(t)
+	one, two := open(t, withKey(dir)), open(t, withKey(dir))
+	b := &bank{lifetime: time.Minute, refresh: true}
+	r := obtain(t, one, identity("authorization_code", ""), vault.Policy{}, b.mint)
+	b.posts.Store(0)
+	b.delay = 300 * time.Millisecond
+	var both sync.WaitGroup
+	for i, v := range []*vault.Vault{one, two} {
+		both.Go(func() {
+			time.Sleep(time.Duration(i) * 100 * time.Millisecond)
+			got, reused, err := v.Refresh(context.Background(), me, r.Ref, vault.Policy{Force: true}, b.mint)
+			if err != nil || reused || got.Generation != 2 {
+				t.Errorf("%d: %+v %v %v", i, got, reused, err)
+			}
+		})
+	}
+	both.Wait()
+	if n := b.posts.Load(); n != 1 {
+		t.Fatalf("%d posts, want 1", n)
+	}
+}
+
+func TestTheNewestClientTokenStays(t *testing.T) {
+	dir := folder(t)
+	one, two := open(t, withKey(dir)), open(t, withKey(dir))
+	b := &bank{lifetime: time.Hour}
+	id := identity("client_credentials", "a")
+	var last vault.Record
+	for i := range 400 {
+		v := one
+		if i/7%2 == 1 {
+			v = two
+		}
+		time.Sleep(2 * time.Millisecond)
+		last = obtain(t, v, id, vault.Policy{Force: true}, b.mint)
+	}
+	shut(t, one)
+	shut(t, two)
+	got, err := open(t, withKey(dir)).Get(context.Background(), me, last.Ref)
+	if err != nil || !got.Token.Access.Equal(last.Token.Access) {
+		t.Fatalf("kept %s of %s: %v", number(got), number(last), err)
+	}
+}
+
+func number(r vault.Record) string {
+	text := r.Token.Access.Reveal()
+	return text[strings.LastIndex(text, "-")+1:]
+}
+
+// TestMoreThanTheCacheHolds: what does not fit is read again and keeps its ref.
+func TestMoreThanTheCacheHolds(t *testing.T) {
+	const many = 5000
+	v := open(t, withKey(folder(t)))
+	b := &bank{lifetime: time.Hour}
+	refs := make([]string, many)
+	for round := range 2 {
+		var all sync.WaitGroup
+		for w := range 50 {
+			all.Go(func() {
+				for i := w; i < many; i += 50 {
+					r := obtain(t, v, identity("client_credentials", strconv.Itoa(i)), vault.Policy{}, b.mint)
+					if round == 0 {
+						refs[i] = r.Ref
+					} else if refs[i] != r.Ref {
+						t.Errorf("%d changed its ref", i)
+					}
+				}
+			})
+		}
+		all.Wait()
+	}
+	if n := b.posts.Load(); n != many {
+		t.Errorf("%d mints, want %d", n, many)
+	}
+}
