@@ -181,11 +181,7 @@ func (s *Set) answerUser(ctx context.Context, r *request, v *vault.Vault, call p
 	if answer.User != "" {
 		out.fields["id"] = answer.User
 	}
-	if s.full() {
-		for name, value := range answer.Secrets {
-			out.fields[name] = value.Reveal()
-		}
-	}
+	s.expose(out.fields, answer.Secrets)
 	return out, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"bankauth/internal/fault"
+	"bankauth/internal/secret"
 	"bankauth/internal/vault"
 	"bankauth/providers"
 	"bankauth/schema"
@@ -81,6 +82,17 @@ func (s *Set) answerToken(b *Bank, rec vault.Record, reused bool, more *provider
 		}
 	}
 	return a
+}
+
+// expose adds the documented secret fields of an answer, in full exposure
+// alone.
+func (s *Set) expose(fields map[string]any, secrets map[string]secret.Value) {
+	if !s.full() {
+		return
+	}
+	for name, v := range secrets {
+		fields[name] = v.Reveal()
+	}
 }
 
 // refreshable reports whether refresh_token can renew the record without a

@@ -1,0 +1,237 @@
+// Package house holds the rules of the house as tests: which room may know
+// which, who may open a secret, and that the docs say what the code does.
+package house
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// rooms says what each room may import of ours, and why no more. A room that
+// is not listed fails the test: a new one states its place first.
+var rooms = map[string]struct {
+	may []string
+	why string
+}{
+	"internal/secret":         {nil, "what must never be printed stands on nothing"},
+	"internal/fault":          {nil, "how calls fail stands on nothing"},
+	"internal/token":          {[]string{"internal/secret"}, "it says what a provider issues, no more"},
+	"openapi":                 {nil, "it carries files"},
+	"schema":                  {[]string{"openapi", "internal/fault"}, "it knows documents; no network, no provider by name, no mcp-go"},
+	"providers":               {[]string{"schema", "internal/fault", "internal/secret", "internal/token"}, "it speaks HTTP; the vault is not its business"},
+	"internal/vault":          {[]string{"internal/fault", "internal/secret", "internal/token"}, "it keeps tokens; tools hands it a function that mints"},
+	"internal/stdio":          {nil, "it carries messages and knows nothing of what is in them"},
+	"internal/config":         {[]string{"internal/fault", "internal/secret"}, "it reads settings"},
+	"internal/hosts":          {[]string{"internal/config", "internal/fault"}, "it writes other programs' configuration"},
+	"internal/simulator":      {[]string{"internal/secret"}, "it is the bank: were it to know our documents, it would agree with our mistakes"},
+	"internal/journey":        {[]string{"internal/simulator", "internal/secret", "internal/vault", "internal/token", "internal/fault"}, "it plays an agent and a person, through the wire"},
+	"tools":                   {[]string{"providers", "schema", "internal/vault", "internal/fault", "internal/secret", "internal/token"}, "it joins provider, vault and answer"},
+	"cmd/server":              {[]string{"*"}, "it wires"},
+	"internal/bench":          {nil, "it measures the binary from outside"},
+	"internal/bench/floor":    {[]string{"internal/stdio"}, "it is what we compare with"},
+	"internal/bench/provider": {nil, "it is the far end of a benchmark"},
+	"internal/clients":        {nil, "it runs clients that others wrote"},
+}
+
+// outside says which rooms may import a package of others.
+var outside = map[string]struct {
+	rooms []string
+	why   string
+}{
+	"github.com/mark3labs/mcp-go":              {[]string{"tools", "cmd/server", "internal/journey", "internal/bench/floor"}, "so that the MCP library can be replaced in one place; the others speak to it over a wire"},
+	"github.com/pb33f/libopenapi":              {[]string{"schema"}, "only schema reads documents"},
+	"github.com/santhosh-tekuri/jsonschema/v6": {[]string{"schema"}, "its error texts quote values; schema writes our own"},
+	"modernc.org/sqlite":                       {[]string{"internal/vault"}, "only the vault has a store"},
+	"database/sql":                             {[]string{"internal/vault"}, "only the vault has a store"},
+	"github.com/alecthomas/kong":               {[]string{"internal/config", "cmd/server"}, "settings and commands are declared there"},
+	"net/http":                                 {[]string{"providers", "internal/simulator", "internal/journey", "internal/bench", "internal/bench/floor", "internal/bench/provider", "cmd/server"}, "only providers talks to a bank"},
+}
+
+const module = "bankauth"
+
+func TestArrowsPointDown(t *testing.T) {
+	seen := map[string]bool{}
+	for room, imports := range importsByRoom(t) {
+		seen[room] = true
+		rule, listed := rooms[room]
+		if !listed {
+			t.Errorf("%s is a new room: give it a line in rooms, with what it may import and why", room)
+			continue
+		}
+		for _, path := range imports {
+			if ours, ok := strings.CutPrefix(path, module+"/"); ok {
+				if !slices.Contains(rule.may, ours) && !slices.Contains(rule.may, "*") {
+					t.Errorf("%s imports %s; it may not: %s", room, ours, rule.why)
+				}
+			}
+			for prefix, o := range outside {
+				if (path == prefix || strings.HasPrefix(path, prefix+"/")) && !slices.Contains(o.rooms, room) {
+					t.Errorf("%s imports %s; only %s may: %s", room, path, strings.Join(o.rooms, ", "), o.why)
+				}
+			}
+		}
+	}
+	for room := range rooms {
+		if !seen[room] && room != "internal/journey" && room != "internal/clients" {
+			t.Errorf("rooms lists %s, which is not there", room)
+		}
+	}
+}
+
+// mayReveal lists the files that may open a secret, each with its reason.
+var mayReveal = map[string]string{
+	"internal/secret/secret.go":          "it defines Reveal",
+	"providers/reveal.go":                "puts it into the request",
+	"internal/vault/codec.go":            "seals it",
+	"internal/vault/key.go":              "reads the vault's key",
+	"tools/result.go":                    "the only exit, beyond the exposure handle",
+	"tools/identity.go":                  "fingerprints a client id that a caller brought along",
+	"cmd/server/simulate.go":             "prints the simulator's made-up credentials",
+	"cmd/server/demo.go":                 "searches the transcript for the simulator's secrets",
+	"internal/simulator/finapi_users.go": "finAPI answers with the password",
+}
+
+func TestWhoOpensSecrets(t *testing.T) {
+	for _, file := range goFiles(t) {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(b, []byte(".Reveal()")) || strings.HasSuffix(file, "secret/secret.go") {
+			if _, ok := mayReveal[file]; !ok {
+				t.Errorf("%s opens a secret; pass the secret.Value on, or add the file to mayReveal with a reason", file)
+			}
+		}
+	}
+}
+
+// TestNoSecretsByAccident forbids what has leaked or lost tokens elsewhere.
+func TestNoSecretsByAccident(t *testing.T) {
+	forbidden := map[string]string{
+		"InsecureSkipVerify:":        "TLS is always verified",
+		"http.DefaultClient":         "it follows redirects and knows no deadline",
+		"http.DefaultTransport":      "it keeps two connections a host",
+		"WithInputSchemaValidation(": "mcp-go's texts quote values",
+		"WithRecovery(":              "mcp-go sends the panic's text to the client",
+		"os.Getenv(":                 "settings come through internal/config",
+		"fmt.Println(":               "stdout belongs to MCP messages",
+	}
+	for _, file := range goFiles(t) {
+		if strings.HasSuffix(file, "_test.go") || strings.HasPrefix(file, "internal/bench/") {
+			continue
+		}
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for text, why := range forbidden {
+			// The keyring's own library looks for the session bus there.
+			if text == "os.Getenv(" && file == "internal/vault/keyring.go" {
+				continue
+			}
+			if bytes.Contains(b, []byte(text)) {
+				t.Errorf("%s has %s: %s", file, text, why)
+			}
+		}
+	}
+}
+
+func goFiles(t *testing.T) []string {
+	t.Helper()
+	var files []string
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "node_modules" || strings.HasPrefix(d.Name(), ".") && path != ".") {
+			return fs.SkipDir
+		}
+		if strings.HasSuffix(path, ".go") {
+			files = append(files, filepath.ToSlash(path))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// importsByRoom parses every file that is no test.
+func importsByRoom(t *testing.T) map[string][]string {
+	t.Helper()
+	all := map[string][]string{}
+	for _, file := range goFiles(t) {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		room := filepath.ToSlash(filepath.Dir(file))
+		for _, i := range f.Imports {
+			all[room] = append(all[room], strings.Trim(i.Path.Value, `"`))
+		}
+		if len(f.Imports) == 0 {
+			all[room] = append(all[room], "")
+		}
+	}
+	return all
+}
+
+// TestDependenciesAreExplained: every module we require by ourselves has its
+// line in docs/dependencies.md, and no line speaks of one that is gone.
+func TestDependenciesAreExplained(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "mod", "edit", "-json").Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		t.Fatalf("go mod edit: %s", exit.Stderr)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	var mod struct {
+		Require []struct {
+			Path     string
+			Indirect bool
+		}
+	}
+	if err := json.Unmarshal(out, &mod); err != nil {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile("docs/dependencies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var direct []string
+	for _, r := range mod.Require {
+		if r.Indirect {
+			continue
+		}
+		direct = append(direct, r.Path)
+		if !bytes.Contains(doc, []byte("| `"+r.Path+"` |")) {
+			t.Errorf("docs/dependencies.md has no line for %s: what is it for, why this one?", r.Path)
+		}
+	}
+	for _, line := range strings.Split(string(doc), "\n") {
+		if name, ok := strings.CutPrefix(line, "| `"); ok {
+			name, _, _ = strings.Cut(name, "`")
+			if !slices.Contains(direct, name) {
+				t.Errorf("docs/dependencies.md speaks of %s, which go.mod does not require", name)
+			}
+		}
+	}
+}
