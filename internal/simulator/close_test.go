@@ -2,6 +2,7 @@ package simulator_test
 
 import (
 	"context"
+	"io"
 	"runtime"
 	"strings"
 	"sync"
@@ -65,6 +66,39 @@ func TestTheContextEndsWhatWaits(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// stuck is a writer that takes nothing until it is let go.
+type stuck struct{ reached, free chan struct{} }
+
+func (s stuck) Write(p []byte) (int, error) {
+	select {
+	case s.reached <- struct{}{}:
+	default:
+	}
+	<-s.free
+	return len(p), nil
+}
+
+func TestCloseWaitsForConnections(t *testing.T) {
+	w := stuck{make(chan struct{}, 1), make(chan struct{})}
+	s, err := simulator.Start(t.Context(), simulator.Options{Wire: func(string, int64) io.Writer { return w }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &caller{T: t, bank: s.Banks()[0], http: client(t)}
+	asked, closed := make(chan struct{}), make(chan struct{})
+	go func() { defer close(asked); _, _ = c.try("GET /", "") }()
+	<-w.reached
+	go func() { defer close(closed); _ = s.Close() }()
+	select {
+	case <-closed:
+		t.Error("Close returned while a connection was still being read")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(w.free)
+	<-closed
+	<-asked
 }
 
 // Everything at once, for the race detector.

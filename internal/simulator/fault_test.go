@@ -24,6 +24,10 @@ func TestFaultsChooseTheirRequests(t *testing.T) {
 			t.Errorf("%s: the wrong request was struck", name)
 		}
 	}
+	k := flinks(t, simulator.Flinks{})
+	k.bank.SetFault(simulator.Fault{Path: "/api/v1/revoke", Method: "DELETE", Status: 503})
+	k.want(k.send("POST /api/v1/revoke", ""), 400)
+	k.want(k.send("DELETE /api/v1/revoke", ""), 503)
 	c := finapi(t, simulator.FinAPI{})
 	c.bank.SetFault(simulator.Fault{Tool: "create_user", Status: 503})
 	c.want(c.postUser("{}"), 503)

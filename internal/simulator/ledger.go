@@ -254,9 +254,10 @@ func (l *ledger) put(f fresh, g *grant, subject, scope string) *access {
 // sweep drops what is dead, and then the oldest until a tenth is free, so that
 // it seldom runs.
 func (l *ledger) sweep() {
+	now := l.now()
 	alive := l.order[:0]
 	for _, a := range l.order {
-		if l.live(a) != nil {
+		if l.liveAt(a, now) != nil {
 			alive = append(alive, a)
 		} else {
 			l.kill(a)
@@ -272,11 +273,13 @@ func (l *ledger) sweep() {
 }
 
 // live returns a if it may be used now, else nil.
-func (l *ledger) live(a *access) *access {
+func (l *ledger) live(a *access) *access { return l.liveAt(a, l.now()) }
+
+func (l *ledger) liveAt(a *access, now time.Time) *access {
 	switch {
 	case a == nil || a.dead || a.grant != nil && a.grant.revoked:
 		return nil
-	case !a.expires.IsZero() && !l.now().Before(a.expires):
+	case !a.expires.IsZero() && !now.Before(a.expires):
 		return nil
 	}
 	return a
