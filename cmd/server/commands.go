@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"reflect"
 	"runtime"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -57,7 +59,7 @@ func (helpFlag) BeforeReset(c *kong.Context) error {
 // run is the whole program. It returns the code to exit with.
 func run(ctx context.Context, args, environ []string, in io.Reader, out, errw io.Writer) int {
 	p := &process{env: config.Read(environ, runtime.GOOS), in: in, out: out, err: errw}
-	parser, err := newParser(p)
+	parser, err := newParser(p, args)
 	if err != nil {
 		return p.report(err)
 	}
@@ -75,10 +77,32 @@ func run(ctx context.Context, args, environ []string, in io.Reader, out, errw io
 	return p.report(chosen.Run(p))
 }
 
-func newParser(p *process) (*kong.Kong, error) {
-	return kong.New(&commands{},
+func newParser(p *process, args []string) (*kong.Kong, error) {
+	return kong.New(&commands{}, only(args),
 		kong.Name("bankauth"), kong.Description(about), kong.Writers(p.out, p.err),
 		kong.NoDefaultHelp(), kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.Vars{"name": "bankauth"},
 		p.env.Kong())
+}
+
+// only spares kong the commands that args do not name. Looking at all their
+// flags would take it longer than all the rest of a start of `bankauth stdio`.
+func only(args []string) kong.Option {
+	var others []string
+	declared, found := reflect.TypeFor[commands](), false
+	for i := range declared.NumField() {
+		f := declared.Field(i)
+		if _, command := f.Tag.Lookup("cmd"); !command {
+			continue
+		}
+		if len(args) > 0 && args[0] == strings.ToLower(f.Name) {
+			found = true
+			continue
+		}
+		others = append(others, f.Name)
+	}
+	if !found {
+		return kong.OptionFunc(func(*kong.Kong) error { return nil })
+	}
+	return kong.IgnoreFields(`^commands\.(` + strings.Join(others, "|") + `)$`)
 }
