@@ -40,13 +40,21 @@ func (c *child) hello() error {
 // load is what a run of calls came to.
 type load struct {
 	calls     int
+	took      time.Duration
 	counted   int // calls that were answered within window
 	window    time.Duration
 	processor time.Duration // of the server
 	waits     []time.Duration
 }
 
-func (l load) rate() float64 { return float64(l.counted) / l.window.Seconds() }
+// rate is the calls per second, of the whole run where the server was too slow
+// for its window.
+func (l load) rate() float64 {
+	if l.counted == 0 {
+		return float64(l.calls) / l.took.Seconds()
+	}
+	return float64(l.counted) / l.window.Seconds()
+}
 
 // wait returns the time within which the share q of the calls was answered.
 func (l load) wait(q float64) time.Duration {
@@ -111,7 +119,7 @@ func (c *child) run(p plan) (load, error) {
 			pending = append(pending, lines[n]...)
 		}
 	}
-	l.calls, l.processor = asked, c.processor()-cpu
+	l.calls, l.took, l.processor = asked, time.Since(start), c.processor()-cpu
 	return l, nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,13 +44,13 @@ func main() {
 	flag.BoolVar(&o.asJSON, "json", false, "print JSON")
 	flag.BoolVar(&o.strict, "strict", false, "fail when a bar is missed")
 	flag.Parse()
-	if err := run(o); err != nil {
+	if err := run(o, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(o options) error {
+func run(o options, out io.Writer) error {
 	dir, err := os.MkdirTemp("", "bankauth-bench-")
 	if err != nil {
 		return fmt.Errorf("making a folder: %w", err)
@@ -80,9 +81,9 @@ func run(o options) error {
 		results = append(results, res.judged(r))
 	}
 	if o.asJSON {
-		err = json.NewEncoder(os.Stdout).Encode(map[string]any{"go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH, "cpus": runtime.NumCPU(), "rows": results})
+		err = json.NewEncoder(out).Encode(map[string]any{"go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH, "cpus": runtime.NumCPU(), "rows": results})
 	} else {
-		err = table(os.Stdout, results)
+		err = table(out, results)
 	}
 	if err != nil {
 		return fmt.Errorf("printing: %w", err)

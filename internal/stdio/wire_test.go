@@ -34,6 +34,23 @@ func TestHandshake20251125(t *testing.T) {
 	c.works()
 }
 
+func TestNothingOvertakesInitialize(t *testing.T) {
+	ready := false // no lock: the race detector would tell
+	c := start(t, &stdio.Server{Handle: func(_ context.Context, m stdio.Message) stdio.Reply {
+		if m.Method == "initialize" {
+			time.Sleep(50 * time.Millisecond)
+			ready = true
+		}
+		return stdio.Reply{Result: ready}
+	}})
+	c.send(`{"jsonrpc":"2.0","id":0,"method":"initialize"}`, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
+	for range 2 {
+		if a := c.next(); string(a.Result) != "true" {
+			t.Errorf("%s was answered before initialize had ended", a.ID)
+		}
+	}
+}
+
 func TestStateless20260728(t *testing.T) {
 	meta := `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"t","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}`
 	c := start(t, &stdio.Server{Handle: tools(t)})
@@ -63,7 +80,7 @@ func TestLastLineWithoutNewlineIsServed(t *testing.T) {
 	c := start(t, &stdio.Server{Handle: tools(t)})
 	_, _ = c.in.WriteString("\xef\xbb\xbf" + call("1", "echo", "") + "\r\n\r\n  \n" + call("2", "sleep", ""))
 	_ = c.in.Close()
-	if got := c.rest(); len(got) != 2 || !strings.Contains(got[1], `"id":2,"result"`) {
+	if got := c.rest(); len(got) != 2 || !strings.Contains(got[0], `"id":1,"result"`) || !strings.Contains(got[1], `"id":2,"result"`) {
 		t.Fatalf("got %q", got)
 	}
 	if err := c.end(); err != nil {
