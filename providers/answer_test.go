@@ -131,6 +131,24 @@ func TestUser(t *testing.T) {
 	}
 }
 
+// TestForgottenSecret gives a document that does not say what is secret.
+func TestForgottenSecret(t *testing.T) {
+	p := finapi()
+	for _, op := range p.Operations {
+		for i := range op.Answer.Fields {
+			op.Answer.Fields[i].Secret, op.Answer.Fields[i].Held = false, ""
+		}
+	}
+	a, f := ask(t, p, schema.RefreshToken, schema.GrantRefreshToken, ok200(okToken))
+	if f != nil || a.Fields["access_token"] != nil || a.Fields["refresh_token"] != nil || len(a.Secrets) != 2 {
+		t.Errorf("fields %v, secrets %v, fault %v", a.Fields, a.Secrets, f)
+	}
+	a, f = ask(t, p, schema.CreateUser, "", ok200(`{"id":"u","password":"p"}`))
+	if f != nil || a.Fields["password"] != nil || a.Secrets["password"].Reveal() != "p" {
+		t.Errorf("fields %v, secrets %v, fault %v", a.Fields, a.Secrets, f)
+	}
+}
+
 func TestSubject(t *testing.T) {
 	jwt := func(payload string) string { return ok200(`{"access_token":"h.` + payload + `.s"}`) }
 	for _, tt := range []struct{ name, payload, want string }{

@@ -39,7 +39,7 @@ func TestExplain(t *testing.T) {
 // TestExplainIsWhatIsSent sends each golden request and compares it with its
 // explanation: the same but for the secrets, of which none is shown.
 func TestExplainIsWhatIsSent(t *testing.T) {
-	for _, g := range goldens() {
+	for _, g := range goldens(t) {
 		t.Run(g.name, func(t *testing.T) {
 			base, requests := wire(t, ok200(okToken))
 			c := client(t, g.p, base)

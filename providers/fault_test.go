@@ -60,7 +60,7 @@ func TestMisbehaving(t *testing.T) {
 		{"length no number", write(head + "Content-Length: x\r\n\r\n" + okToken), fault.Uncertain, ""},
 		{"junk in the chunks", write(head + "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"a\":\r\nzz\r\n"), fault.Uncertain, ""},
 		{"chunks without an end", write(head + "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"a\":\r\n"), fault.Uncertain, ""},
-		{"too large", write(head + "\r\n" + `{"refresh_token":"rt-1","x":"` + strings.Repeat("x", maxBody) + `"}`), fault.Uncertain, "rt-1"},
+		{"too large", write(head + "\r\n" + `{"access_token":"a","refresh_token":"rt-1","x":"` + strings.Repeat("x", maxBody) + `"}`), fault.Uncertain, "rt-1"},
 		{"endless", func(c net.Conn) { endless(c, head+"\r\n") }, fault.Uncertain, ""},
 		{"endless headers", func(c net.Conn) { endless(c, "HTTP/1.1 200 OK\r\nX: ") }, fault.Uncertain, ""},
 		{"not HTTP", write("SSH-2.0-x\r\n\r\n"), fault.Uncertain, ""},

@@ -105,39 +105,40 @@ const (
 	basic    = "Authorization: Basic aWQtMTprJnk9L8O8\n"
 )
 
-func goldens() []goldenCase {
+// goldens are the requests that the bundled documents come to.
+func goldens(t *testing.T) []goldenCase {
 	form := "Content-Type: application/x-www-form-urlencoded\n"
 	js := "Content-Type: application/json\n"
 	return []goldenCase{
-		{"fintecture code", fintecture(), schema.CreateAccessToken, schema.GrantAuthorizationCode, map[string]any{"code": "c o/de"},
+		{"fintecture code", bundled(t, "fintecture"), schema.CreateAccessToken, schema.GrantAuthorizationCode, map[string]any{"code": "c o/de", "scope": "AIS"},
 			"POST /oauth/accesstoken HTTP/1.1\nHost: HOST\nUser-Agent: bankauth/test\nContent-Length: 54\n" + formHead + basic + form +
 				"\ngrant_type=authorization_code&code=c+o%2Fde&scope=AIS"},
-		{"fintecture client", fintecture(), schema.CreateAccessToken, schema.GrantClientCredentials, map[string]any{"scope": "PIS"},
+		{"fintecture client", bundled(t, "fintecture"), schema.CreateAccessToken, schema.GrantClientCredentials, map[string]any{"scope": "PIS"},
 			"POST /oauth/accesstoken HTTP/1.1\nHost: HOST\nUser-Agent: bankauth/test\nContent-Length: 50\n" + formHead + basic + form +
 				"\ngrant_type=client_credentials&scope=PIS&app_id=id-1"},
-		{"fintecture refresh", fintecture(), schema.RefreshToken, schema.GrantRefreshToken, nil,
+		{"fintecture refresh", bundled(t, "fintecture"), schema.RefreshToken, schema.GrantRefreshToken, nil,
 			"POST /oauth/refreshtoken HTTP/1.1\nHost: HOST\nUser-Agent: bankauth/test\nContent-Length: 45\n" + formHead + basic + form +
 				"\ngrant_type=refresh_token&refresh_token=rt%2B0"},
-		{"flinks client", flinks(), schema.CreateAccessToken, schema.GrantClientCredentials, nil,
+		{"flinks client", bundled(t, "flinks"), schema.CreateAccessToken, schema.GrantClientCredentials, nil,
 			"POST /api/v1/token HTTP/1.1\nHost: HOST\nUser-Agent: bankauth/test\nContent-Length: 84\n" + formHead + js +
 				`\n{"grant_type":"client_credentials","client_id":"id-1","client_secret":"k&y=/ü"}`},
-		{"flinks code", flinks(), schema.CreateAccessToken, schema.GrantAuthorizationCode,
+		{"flinks code", bundled(t, "flinks"), schema.CreateAccessToken, schema.GrantAuthorizationCode,
 			map[string]any{"code": `q"\`, "redirect_uri": "https://a.example/cb"},
 			"POST /api/v1/token HTTP/1.1\nHost: HOST\nUser-Agent: bankauth/test\nContent-Length: 84\n" + formHead + js +
-				`\n{"grant_type":"authorization_code","client_id":"id-1","client_secret":"k&y=/ü","code":"q\"\\","redirect_uri":"https://a.example/cb"}`},
-		{"flinks refresh", flinks(), schema.RefreshToken, schema.GrantRefreshToken, nil,
+				`\n{"grant_type":"authorization_code","code":"q\"\\","redirect_uri":"https://a.example/cb","client_id":"id-1","client_secret":"k&y=/ü"}`},
+		{"flinks refresh", bundled(t, "flinks"), schema.RefreshToken, schema.GrantRefreshToken, nil,
 			"POST /api/v1/token HTTP/1.1\nHost: HOST\nUser-Agent: bankauth/test\nContent-Length: 84\n" + formHead + js +
-				`\n{"grant_type":"refresh_token","client_id":"id-1","client_secret":"k&y=/ü","refresh_token":"rt+0"}`},
-		{"finapi client", finapi(), schema.CreateAccessToken, schema.GrantClientCredentials, nil,
+				`\n{"grant_type":"refresh_token","refresh_token":"rt+0","client_id":"id-1","client_secret":"k&y=/ü"}`},
+		{"finapi client", bundled(t, "finapi"), schema.CreateAccessToken, schema.GrantClientCredentials, nil,
 			"POST /api/v2/oauth/token HTTP/1.1\nHost: HOST\nUser-Agent: bankauth/test\nContent-Length: 54\n" + formHead + form +
 				"X-Request-Id: corr-1\n\ngrant_type=client_credentials&client_id=id-1&client_secret=k%26y%3D%2F%C3%BC"},
-		{"finapi password", finapi(), schema.CreateAccessToken, schema.GrantPassword, map[string]any{"username": "u@1"},
+		{"finapi password", bundled(t, "finapi"), schema.CreateAccessToken, schema.GrantPassword, map[string]any{"username": "u@1"},
 			"POST /api/v2/oauth/token HTTP/1.1\nHost: HOST\nUser-Agent: bankauth/test\nContent-Length: 54\n" + formHead + form +
-				"X-Request-Id: corr-1\n\ngrant_type=password&client_id=id-1&client_secret=k%26y%3D%2F%C3%BC&username=u%401&password=pass+word"},
-		{"finapi refresh", finapi(), schema.RefreshToken, schema.GrantRefreshToken, nil,
+				"X-Request-Id: corr-1\n\ngrant_type=password&username=u%401&password=pass+word&client_id=id-1&client_secret=k%26y%3D%2F%C3%BC"},
+		{"finapi refresh", bundled(t, "finapi"), schema.RefreshToken, schema.GrantRefreshToken, nil,
 			"POST /api/v2/oauth/token HTTP/1.1\nHost: HOST\nUser-Agent: bankauth/test\nContent-Length: 54\n" + formHead + form +
-				"X-Request-Id: corr-1\n\ngrant_type=refresh_token&client_id=id-1&client_secret=k%26y%3D%2F%C3%BC&refresh_token=rt%2B0"},
-		{"finapi user", finapi(), schema.CreateUser, "", map[string]any{"id": "u-1", "isAutoUpdateEnabled": true},
+				"X-Request-Id: corr-1\n\ngrant_type=refresh_token&refresh_token=rt%2B0&client_id=id-1&client_secret=k%26y%3D%2F%C3%BC"},
+		{"finapi user", bundled(t, "finapi"), schema.CreateUser, "", map[string]any{"id": "u-1", "isAutoUpdateEnabled": true},
 			"POST /api/v2/users HTTP/1.1\nHost: HOST\nUser-Agent: bankauth/test\nContent-Length: 54\n" + formHead +
 				"Authorization: Bearer bt-1\n" + js + "X-Request-Id: corr-1\n" +
 				`\n{"id":"u-1","password":"pass word","isAutoUpdateEnabled":true}`},
@@ -146,7 +147,7 @@ func goldens() []goldenCase {
 
 // TestGoldenRequests compares what a provider receives byte for byte.
 func TestGoldenRequests(t *testing.T) {
-	for _, g := range goldens() {
+	for _, g := range goldens(t) {
 		t.Run(g.name, func(t *testing.T) {
 			body := okToken
 			if g.tool == schema.CreateUser {

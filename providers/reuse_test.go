@@ -53,6 +53,41 @@ func TestClosedKeptConnection(t *testing.T) {
 	}
 }
 
+// TestSentOnKeptConnection has the provider take a request on a kept
+// connection and close without an answer: it may have carried it out, so it is
+// not sent again. This is what net/http does to a POST that it thinks
+// repeatable.
+func TestSentOnKeptConnection(t *testing.T) {
+	for name, end := range map[string]func(net.Conn){"closed": func(net.Conn) {}, "reset": reset} {
+		t.Run(name, func(t *testing.T) {
+			var s *server
+			ready := make(chan struct{})
+			s = serve(t, nil, func(c net.Conn) {
+				<-ready
+				for n := 1; readRaw(c) != ""; n++ {
+					s.posts.Add(1)
+					if n == 2 {
+						end(c)
+						return
+					}
+					_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: "+strconv.Itoa(len(okToken))+"\r\n\r\n"+okToken)
+				}
+			})
+			close(ready)
+			c := client(t, finapi(), "http://"+s.addr)
+			for call := int64(1); call <= 20; call++ {
+				_, f := refresh(t, c, time.Second)
+				if call%2 == 1 && f != nil || call%2 == 0 && (f == nil || f.Code != fault.Uncertain) {
+					t.Fatalf("call %d: %+v", call, f)
+				}
+				if n := s.posts.Load(); n != call {
+					t.Fatalf("%d requests arrived for %d calls", n, call)
+				}
+			}
+		})
+	}
+}
+
 // closing is a connection whose writes fail once it is told to.
 type closing struct {
 	net.Conn

@@ -2,8 +2,8 @@ package providers
 
 import "bankauth/schema"
 
-// The three providers as their documents and overlays compile, shortened to
-// what this package reads.
+// Three providers with rules that the tests know, in the shapes of the bundled
+// ones. What the bundled ones send is in TestGoldenRequests.
 
 func fintecture() *schema.Provider {
 	answer := schema.Answer{Statuses: []int{200}, AccessToken: "/access_token", TokenType: "/token_type",

@@ -113,7 +113,11 @@ func TestTLS(t *testing.T) {
 			_, f := refresh(t, c, patience)
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
+			begun := time.Now()
 			reach := fault.From(c.Reachable(ctx))
+			if took := time.Since(begun); took > patience+2*time.Second {
+				t.Errorf("Reachable took %s, longer than its deadline", took)
+			}
 			if tt.code == "" {
 				if f != nil || reach != nil || s.posts.Load() != 1 {
 					t.Errorf("got %v, %v and %d requests", f, reach, s.posts.Load())
