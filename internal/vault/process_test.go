@@ -147,13 +147,14 @@ type process struct {
 	out *bufio.Scanner
 }
 
-func spawn(t *testing.T, o order) *process {
+func spawn(t *testing.T, o order, under ...string) *process {
 	t.Helper()
 	b, err := json.Marshal(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0])
+	under = append(under, os.Args[0])
+	cmd := exec.Command(under[0], under[1:]...)
 	cmd.Env = append(os.Environ(), childVariable+"="+string(b), "GORACE=atexit_sleep_ms=0")
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -353,5 +354,40 @@ func TestAnotherProcessForgets(t *testing.T) {
 	}
 	if again := obtain(t, v, id, vault.Policy{}, b.mint); again.Ref == r.Ref || b.posts.Load() != 2 {
 		t.Fatal("a forgotten token was handed out")
+	}
+}
+
+// TestSyncedBeforeSentAndBeforeSaid looks at the system calls of a refresh:
+// the intent is on disk before the request leaves, the answer before the
+// caller hears of it. A client token's renewal waits for no disk.
+func TestSyncedBeforeSentAndBeforeSaid(t *testing.T) {
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skip("needs strace")
+	}
+	dir, bank := folder(t), newProvider(t, 0)
+	v := open(t, withKey(dir))
+	for _, grant := range []string{"authorization_code", "client_credentials"} {
+		r := obtain(t, v, identity(grant, ""), vault.Policy{}, (&bank1{}).mint)
+		trace := t.TempDir() + "/trace"
+		p := spawn(t, order{Do: "refresh", Dir: dir, Ref: r.Ref, URL: bank.URL, Calls: 1},
+			strace, "-f", "-s", "64", "-e", "trace=fsync,fdatasync,write", "-o", trace)
+		p.push()
+		p.expect("done")
+		p.end()
+		b, err := os.ReadFile(trace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, after, _ := strings.Cut(string(b), `"ready\n"`)
+		before, after, sent := strings.Cut(after, `"POST / HTTP`)
+		between, _, said := strings.Cut(after, `"done\n"`)
+		if !sent || !said {
+			t.Fatalf("the trace shows no request or no answer:\n%s", b)
+		}
+		durable := grant != "client_credentials"
+		if strings.Contains(before, "sync(") != durable || strings.Contains(between, "sync(") != durable {
+			t.Errorf("%s: synced before sending %v, before answering %v", grant, strings.Contains(before, "sync("), strings.Contains(between, "sync("))
+		}
 	}
 }

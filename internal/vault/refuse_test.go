@@ -221,6 +221,15 @@ func TestDamage(t *testing.T) {
 		b[at] ^= 0x55
 		try(fmt.Sprintf("flip at %d", at), b)
 	}
+	for page := 0; page < len(sound); page += 4096 {
+		before := refused
+		b := bytes.Clone(sound)
+		clear(b[page : page+4096])
+		try(fmt.Sprintf("page at %d emptied", page), b)
+		if refused == before {
+			t.Errorf("a vault whose page at %d is empty was opened", page)
+		}
+	}
 	for at := 0; at < len(sound); at += 4099 {
 		before := refused
 		try(fmt.Sprintf("cut at %d", at), sound[:at])
@@ -259,6 +268,19 @@ func TestSwappedTextsDoNotOpen(t *testing.T) {
 				t.Errorf("%+v %v", s, err)
 			}
 		})
+	}
+}
+
+func TestASwappedLookupLeadsNowhere(t *testing.T) {
+	dir, refs := filled(t)
+	alter(t, dir, fmt.Sprintf(`CREATE TEMP TABLE l AS SELECT lookup FROM records WHERE ref = '%[1]s';
+		UPDATE records SET lookup = NULL WHERE ref = '%[1]s';
+		UPDATE records SET lookup = (SELECT lookup FROM l) WHERE ref = '%[2]s'`, refs[1], refs[3]))
+	v := open(t, withKey(dir))
+	b := &bank{lifetime: time.Hour}
+	r := obtain(t, v, identity("client_credentials", "0"), vault.Policy{}, b.mint)
+	if r.Ref == refs[3] || r.Identity.Account != "0" || b.posts.Load() != 1 {
+		t.Errorf("another identity's token was handed out: %+v", r)
 	}
 }
 

@@ -141,10 +141,7 @@ func openSQL(dsn string, conns int) (*sql.DB, error) {
 }
 
 // header is what the first 100 bytes of the file say (sqlite.org/fileformat2.html §1.3).
-type header struct {
-	application, schema int
-	bytes               int64 // that the file should have
-}
+type header struct{ application, schema int }
 
 var errNotSQLite = errors.New("not an SQLite file")
 
@@ -152,14 +149,9 @@ func parseHeader(b []byte) (header, error) {
 	if len(b) < 100 || string(b[:16]) != "SQLite format 3\x00" {
 		return header{}, errNotSQLite
 	}
-	page := int64(binary.BigEndian.Uint16(b[16:]))
-	if page == 1 {
-		page = 65536
-	}
 	return header{
 		application: int(binary.BigEndian.Uint32(b[68:])),
 		schema:      int(binary.BigEndian.Uint32(b[60:])),
-		bytes:       page * int64(binary.BigEndian.Uint32(b[28:])),
 	}, nil
 }
 

@@ -59,7 +59,7 @@ func journalled(f folder) bool {
 }
 
 func look(ctx context.Context, f folder, still bool) (meta, error) {
-	h, err := readHeader(f, still)
+	h, err := readHeader(f)
 	if err != nil {
 		return meta{}, err
 	}
@@ -86,7 +86,7 @@ func look(ctx context.Context, f folder, still bool) (meta, error) {
 	return m, nil
 }
 
-func readHeader(f folder, still bool) (header, error) {
+func readHeader(f folder) (header, error) {
 	r, err := os.Open(f.store())
 	if err != nil {
 		return header{}, refuse("the vault's file cannot be read", "give your user access to "+f.store(), err)
@@ -106,10 +106,6 @@ func readHeader(f folder, still bool) (header, error) {
 	}
 	if h.schema > schemaVersion {
 		return header{}, refuse("the vault was written by a newer bankauth", "install that version or a later one", nil)
-	}
-	info, err := r.Stat()
-	if err != nil || (still && info.Size() < h.bytes) {
-		return header{}, damaged(f, err)
 	}
 	return h, nil
 }

@@ -158,3 +158,25 @@ func TestRefreshRotates(t *testing.T) {
 		t.Error("every consent is a record of its own")
 	}
 }
+
+func TestPasswordRecord(t *testing.T) {
+	v := open(t, withKey(folder(t)))
+	b := &bank{lifetime: time.Hour, refresh: true}
+	id := identity("password", "anna")
+	first := obtain(t, v, id, vault.Policy{}, b.mint)
+	b.refresh = false
+	second := obtain(t, v, id, vault.Policy{}, b.mint)
+	if second.Ref != first.Ref || b.posts.Load() != 2 || second.Generation != 2 {
+		t.Errorf("every call mints into the one record: %+v", second)
+	}
+	if !second.Token.Refresh.IsZero() {
+		t.Error("the refresh token of an earlier grant was kept for a new one")
+	}
+	b.fail.Store(fault.New(fault.Reauthorize, "wrong password", ""))
+	if _, _, err := v.Obtain(context.Background(), id, vault.Policy{}, b.mint); code(err) != fault.Reauthorize {
+		t.Error(err)
+	}
+	if got, err := v.Get(context.Background(), me, first.Ref); err != nil || got.State != vault.Live {
+		t.Errorf("a create that failed must leave the record alone: %+v %v", got, err)
+	}
+}
