@@ -28,7 +28,7 @@ type tokenResult struct {
 	Scope       string `json:"scope,omitempty" jsonschema_description:"As granted, if told."`
 	ExpiresIn   *int64 `json:"expires_in,omitempty" jsonschema_description:"Seconds left, if known."`
 	ExpiresAt   string `json:"expires_at,omitempty" jsonschema_description:"RFC 3339."`
-	Refreshable bool   `json:"refreshable" jsonschema_description:"refresh_token can renew it."`
+	Refreshable bool   `json:"refreshable" jsonschema_description:"A refresh token is held."`
 	Reused      bool   `json:"reused" jsonschema_description:"A stored token, still fresh."`
 	Subject     string `json:"subject,omitempty" jsonschema_description:"The user, if told."`
 }
@@ -95,17 +95,11 @@ func (s *Set) expose(fields map[string]any, secrets map[string]secret.Value) {
 	}
 }
 
-// refreshable reports whether refresh_token can renew the record without a
-// person: it has a refresh token, or we can ask for a new one by ourselves.
+// refreshable reports whether a refresh token is held and the provider takes
+// it. refresh_token renews a client_credentials token too, by asking again.
 func refreshable(b *Bank, rec vault.Record) bool {
-	if rec.State == vault.Reauthorize {
-		return false
-	}
-	if rec.Identity.Grant == schema.GrantClientCredentials {
-		return true
-	}
 	_, _, ok := b.Client.Provider().Operation(schema.RefreshToken, schema.GrantRefreshToken)
-	return ok && !rec.Token.Refresh.IsZero()
+	return ok && rec.State != vault.Reauthorize && !rec.Token.Refresh.IsZero()
 }
 
 // mergeJSON writes v, an object, with further fields that v does not have.
