@@ -123,9 +123,9 @@ func goldens(t *testing.T) []goldenCase {
 			"POST /api/v1/token HTTP/1.1\nHost: HOST\nUser-Agent: bankauth/test\nContent-Length: 84\n" + formHead + js +
 				`\n{"grant_type":"client_credentials","client_id":"id-1","client_secret":"k&y=/ü"}`},
 		{"flinks code", bundled(t, "flinks"), schema.CreateAccessToken, schema.GrantAuthorizationCode,
-			map[string]any{"code": `q"\`, "redirect_uri": "https://a.example/cb"},
+			map[string]any{"code": `q'"\`, "redirect_uri": "https://a.example/cb"},
 			"POST /api/v1/token HTTP/1.1\nHost: HOST\nUser-Agent: bankauth/test\nContent-Length: 84\n" + formHead + js +
-				`\n{"grant_type":"authorization_code","code":"q\"\\","redirect_uri":"https://a.example/cb","client_id":"id-1","client_secret":"k&y=/ü"}`},
+				`\n{"grant_type":"authorization_code","code":"q'\"\\","redirect_uri":"https://a.example/cb","client_id":"id-1","client_secret":"k&y=/ü"}`},
 		{"flinks refresh", bundled(t, "flinks"), schema.RefreshToken, schema.GrantRefreshToken, nil,
 			"POST /api/v1/token HTTP/1.1\nHost: HOST\nUser-Agent: bankauth/test\nContent-Length: 84\n" + formHead + js +
 				`\n{"grant_type":"refresh_token","refresh_token":"rt+0","client_id":"id-1","client_secret":"k&y=/ü"}`},
