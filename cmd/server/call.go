@@ -48,6 +48,13 @@ func (c *callCommand) call(ctx context.Context, p *process, s *service) error {
 	if err != nil {
 		return err
 	}
+	if c.Explain {
+		lines, err := s.tools.Explain(ctx, tools.Local, tool.Name, args)
+		if err == nil {
+			_, err = fmt.Fprintln(p.out, lines)
+		}
+		return err
+	}
 	r := s.tools.Call(ctx, tools.Local, tool.Name, args)
 	if _, err := fmt.Fprintf(p.out, "%s\n", r.JSON); err != nil {
 		return exit(exitFailed)

@@ -26,10 +26,17 @@ const about = "Working open-banking credentials for AI agents, without showing t
 type commands struct {
 	Help helpFlag `short:"h" help:"Show this help; after a command, the help of that command."`
 
-	Stdio    stdioCommand    `cmd:"" group:"For an MCP host" help:"Speak MCP over stdin and stdout. An MCP host starts this."`
-	Call     callCommand     `cmd:"" group:"By hand" help:"Call one tool and print its result."`
+	Stdio  stdioCommand  `cmd:"" group:"For an MCP host" help:"Speak MCP over stdin and stdout. An MCP host starts this."`
+	Config configCommand `cmd:"" group:"For an MCP host" help:"Print ready configuration for an MCP host."`
+
+	Doctor doctorCommand `cmd:"" group:"By hand" help:"Check what is configured, what is missing, the vault, and whether the providers can be reached."`
+	Call   callCommand   `cmd:"" group:"By hand" help:"Call one tool and print its result."`
+	Tokens tokensCommand `cmd:"" group:"By hand" help:"Look at the tokens in the vault."`
+
+	Demo     demoCommand     `cmd:"" group:"To try and to test" help:"Play every provider's journey against the simulator, over MCP, and print each step."`
 	Simulate simulateCommand `cmd:"" group:"To try and to test" help:"Run the providers' simulator as a server of its own."`
-	Version  versionCommand  `cmd:"" group:"About this program" help:"Print the version, the commit and the Go release."`
+
+	Version versionCommand `cmd:"" group:"About this program" help:"Print the version, the commit and the Go release."`
 }
 
 // process is what a command works with: the streams and the environment.

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"bankauth/internal/config"
+	"bankauth/internal/fault"
+	"bankauth/internal/hosts"
+)
+
+type configCommand struct {
+	config.Settings `embed:""`
+
+	Client string `arg:"" help:"The MCP host: claude-code, claude-desktop, vscode, cursor, codex or gemini."`
+}
+
+// Run prints the block to stdout, and what to do with it to stderr.
+func (c *configCommand) Run(p *process) error {
+	all, err := offered(p.env, c.Settings)
+	if err != nil {
+		return err
+	}
+	command, note, err := thisProgram()
+	if err != nil {
+		return err
+	}
+	plain, err := c.pass(p.env)
+	if err != nil {
+		return err
+	}
+	block, err := hosts.Block(c.Client, hosts.Options{Command: command, Providers: namesOf(all), Simulate: c.Simulate, Plain: plain})
+	if err != nil {
+		return misuse("there is no configuration for a client of that name; there is one for " + strings.Join(hosts.Names(), ", "))
+	}
+	fmt.Fprintf(p.err, "%s: put this into %s\n%s%s", block.Title, block.Where, block.Note, note)
+	if _, err := p.out.Write(block.Body); err != nil {
+		return exit(exitFailed)
+	}
+	return nil
+}
+
+// pass returns the settings that were named here and that the host would not
+// hand on by itself.
+func (c *configCommand) pass(env config.Environment) (map[string]string, error) {
+	plain := map[string]string{}
+	if c.DataDir != "" || env.Has("XDG_STATE_HOME") && !c.Simulate {
+		dir, _, err := env.DataDir(c.Settings)
+		if err != nil {
+			return nil, err
+		}
+		plain["BANKAUTH_DATA_DIR"] = dir
+	}
+	if c.ProviderDir != "" {
+		dir, err := env.Path(c.ProviderDir)
+		if err != nil {
+			return nil, err
+		}
+		plain["BANKAUTH_PROVIDER_DIR"] = dir
+	}
+	if len(c.Providers) > 0 {
+		plain["BANKAUTH_PROVIDERS"] = strings.Join(c.Providers, ",")
+	}
+	if c.Expose != config.ExposeHandle {
+		plain["BANKAUTH_EXPOSE"] = c.Expose
+	}
+	return plain, nil
+}
+
+// thisProgram returns the path of the running program, and a note where it
+// will not stay there.
+func thisProgram() (path, note string, err error) {
+	path, err = os.Executable()
+	if err != nil {
+		return "", "", fault.New(fault.Internal, "the path of this program is not known", "start it by its whole path").Because(err)
+	}
+	if resolved, err := filepath.EvalSymlinks(os.TempDir()); err == nil && strings.HasPrefix(path, resolved) && strings.Contains(path, "go-build") {
+		note = "`go run` has built this program for this once, and its path will be gone. Build it to stay, with\n" +
+			"`go build -o bankauth ./cmd/server`, and print this again with `./bankauth config`.\n"
+	}
+	return path, note, nil
+}

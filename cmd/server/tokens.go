@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"bankauth/internal/config"
+	"bankauth/internal/fault"
+	"bankauth/internal/token"
+	"bankauth/internal/vault"
+	"bankauth/schema"
+	"bankauth/tools"
+)
+
+type tokensCommand struct {
+	List tokensListCommand `cmd:"" help:"List the tokens; no secret is shown."`
+	Show tokensShowCommand `cmd:"" help:"Show what is known of one token; no secret is shown."`
+}
+
+type tokensListCommand struct {
+	config.Settings `embed:""`
+
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+type tokensShowCommand struct {
+	config.Settings `embed:""`
+
+	JSON bool   `name:"json" help:"Print JSON."`
+	Ref  string `arg:"" help:"The token_ref."`
+}
+
+// tokenAbout is what the command line says of a token: no secret.
+type tokenAbout struct {
+	TokenRef    string `json:"token_ref"`
+	Provider    string `json:"provider"`
+	Environment string `json:"environment"`
+	GrantType   string `json:"grant_type"`
+	Scope       string `json:"scope,omitempty"`
+	Account     string `json:"account,omitempty"` // whose it is, with grant_type=password
+	Subject     string `json:"subject,omitempty"`
+	State       string `json:"state"` // live, uncertain or reauthorize
+	Reason      string `json:"reason,omitempty"`
+	Expires     string `json:"expires"` // at, never or unknown
+	ExpiresAt   string `json:"expires_at,omitempty"`
+	Refreshable bool   `json:"refreshable"`
+	Generation  int    `json:"generation"`
+	Created     string `json:"created"`
+	Updated     string `json:"updated"`
+
+	expires string // for people
+}
+
+func aboutToken(r vault.Record, now time.Time) tokenAbout {
+	a := tokenAbout{
+		TokenRef: r.Ref, Provider: r.Identity.Provider, Environment: r.Identity.Environment, GrantType: r.Identity.Grant,
+		Scope: r.Token.Scope, Subject: r.Token.Subject, State: string(r.State), Reason: r.Reason, Expires: string(r.Token.Expiry),
+		Generation: r.Generation, Created: r.Created.UTC().Format(time.RFC3339), Updated: r.Updated.UTC().Format(time.RFC3339),
+		Refreshable: r.State != vault.Reauthorize && (r.Identity.Grant == schema.GrantClientCredentials || !r.Token.Refresh.IsZero()),
+	}
+	if r.Identity.Grant == schema.GrantPassword {
+		a.Account = r.Identity.Account
+	}
+	a.expires = a.Expires
+	if r.Token.Expiry == token.ExpiresAt {
+		a.ExpiresAt = r.Token.ExpiresAt.UTC().Format(time.RFC3339)
+		if left := r.Token.ExpiresAt.Sub(now).Round(time.Second); left > 0 {
+			a.expires = "in " + left.String()
+		} else {
+			a.expires = (-left).String() + " ago"
+		}
+	}
+	return a
+}
+
+// Run lists the tokens of whoever uses this machine's vault.
+func (c *tokensListCommand) Run(ctx context.Context, p *process) error {
+	var all []tokenAbout
+	made, err := withVault(ctx, p, c.Settings, func(v *vault.Vault) error {
+		records, err := v.List(ctx, tools.Local)
+		for _, r := range records {
+			all = append(all, aboutToken(r, time.Now()))
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case c.JSON && all == nil:
+		return printJSON(p, []tokenAbout{})
+	case c.JSON:
+		return printJSON(p, all)
+	case !made:
+		fmt.Fprintln(p.out, "There is no vault yet: the first token makes it. "+firstToken)
+	case len(all) == 0:
+		fmt.Fprintln(p.out, "The vault holds no token. "+firstToken)
+	default:
+		return printTable(p, all)
+	}
+	return nil
+}
+
+const firstToken = "Try `bankauth call create_access_token provider=NAME grant_type=client_credentials`."
+
+func printTable(p *process, all []tokenAbout) error {
+	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "TOKEN_REF\tPROVIDER\tENVIRONMENT\tGRANT\tSCOPE OR ACCOUNT\tSTATE\tEXPIRES\tREFRESHABLE")
+	for _, a := range all {
+		about, can := a.Scope, "no"
+		if a.Account != "" {
+			about = a.Account
+		}
+		if about == "" {
+			about = "-"
+		}
+		if a.Refreshable {
+			can = "yes"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.TokenRef, a.Provider, a.Environment, a.GrantType, plain(about), a.State, a.expires, can)
+	}
+	return w.Flush()
+}
+
+// Run shows one token.
+func (c *tokensShowCommand) Run(ctx context.Context, p *process) error {
+	var a tokenAbout
+	made, err := withVault(ctx, p, c.Settings, func(v *vault.Vault) error {
+		r, err := v.Get(ctx, tools.Local, c.Ref)
+		a = aboutToken(r, time.Now())
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case !made:
+		return fault.New(fault.InvalidArgument, "there is no vault yet, so no token has this token_ref", firstToken)
+	case c.JSON:
+		return printJSON(p, a)
+	}
+	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+	for _, row := range [][2]string{{"token_ref", a.TokenRef}, {"provider", a.Provider}, {"environment", a.Environment},
+		{"grant_type", a.GrantType}, {"scope", a.Scope}, {"account", a.Account}, {"subject", a.Subject}, {"state", a.State},
+		{"reason", a.Reason}, {"expires", a.expires}, {"expires_at", a.ExpiresAt}, {"refreshable", fmt.Sprint(a.Refreshable)},
+		{"generation", fmt.Sprint(a.Generation)}, {"created", a.Created}, {"updated", a.Updated}} {
+		if row[1] != "" {
+			fmt.Fprintf(w, "%s\t%s\n", row[0], plain(row[1]))
+		}
+	}
+	return w.Flush()
+}
+
+// withVault runs use on the vault, and reports whether there is one. A look
+// must not make one.
+func withVault(ctx context.Context, p *process, settings config.Settings, use func(*vault.Vault) error) (made bool, err error) {
+	o, err := vaultOptions(p.env, settings)
+	if err != nil {
+		return false, err
+	}
+	if o.Ephemeral {
+		return false, misuse("a simulated server's vault is gone when it ends; name its folder with --data-dir, or leave --simulate out")
+	}
+	s, err := vault.Inspect(ctx, o)
+	if err != nil || !s.Made {
+		return false, err
+	}
+	v, err := vault.Open(ctx, o)
+	if err != nil {
+		return false, err
+	}
+	return true, errors.Join(use(v), v.Close(ctx))
+}
+
+func printJSON(p *process, v any) error {
+	e := json.NewEncoder(p.out)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// plain keeps what a provider wrote, such as a scope, from moving the cursor.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '·'
+	}, s)
+}
