@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -51,44 +50,33 @@ type sendError struct {
 func (e *sendError) Error() string { return "sending: " + e.err.Error() }
 func (e *sendError) Unwrap() error { return e.err }
 
-// attempt is one try to send a message. It is the request's body and its
-// trace at once.
+// attempt is one try to send a message. Its body is a bare bytes.Reader:
+// net/http writes header and body of such a request in one piece.
 type attempt struct {
-	bytes.Reader
-	read   atomic.Bool
+	body   bytes.Reader
 	conn   *conn
 	before int64
+	other  bool // the connection is not one of ours and counts nothing
 	reused bool
 	trace  httptrace.ClientTrace
 }
-
-func (a *attempt) Read(b []byte) (int, error) {
-	a.read.Store(true)
-	return a.Reader.Read(b)
-}
-
-// WriteTo is hidden from io.Copy by shadowing Reader's, so that Read is told.
-func (a *attempt) WriteTo(w io.Writer) (int64, error) {
-	a.read.Store(true)
-	return a.Reader.WriteTo(w)
-}
-
-func (a *attempt) Close() error { return nil }
 
 func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	a.reused = info.Reused
 	if c, ok := info.Conn.(*conn); ok {
 		a.conn, a.before = c, c.written.Load()
+		return
 	}
+	a.other = true
 }
 
-// sent reports whether a byte of the request may have left. On a transport of
-// another make it knows only whether the body was asked for.
+// sent reports whether a byte of the request may have left. On a connection
+// of another make the answer is yes.
 func (a *attempt) sent() bool {
 	if a.conn != nil {
 		return a.conn.written.Load() != a.before
 	}
-	return a.read.Load()
+	return a.other || a.body.Len() != int(a.body.Size())
 }
 
 // send sends m once and reads the whole answer. The caller releases the
@@ -110,12 +98,12 @@ func (c *Client) send(ctx context.Context, m message) (reply, error) {
 
 func (c *Client) try(ctx context.Context, m message, via http.RoundTripper) (reply, bool, error) {
 	a := &attempt{}
-	a.Reset(m.body)
+	a.body.Reset(m.body)
 	a.trace.GotConn = a.gotConn
 	req := m.plan.request.WithContext(httptrace.WithClientTrace(ctx, &a.trace))
 	req.Header = m.header
 	req.ContentLength = int64(len(m.body))
-	req.Body = a
+	req.Body = io.NopCloser(&a.body)
 	if len(m.body) == 0 {
 		req.Body = http.NoBody
 	}
