@@ -184,22 +184,20 @@ func (v *Vault) settleLate(batch []late, err error) {
 // One caller does so; others are served from e meanwhile.
 func (v *Vault) confirm(e *entry, ref string, seq int64) error {
 	n, there, err := number(v.reader, selectSeq, ref)
+	if err == nil && there && n == seq {
+		return nil
+	}
+	var r row
+	if err == nil && there {
+		r, there, err = one(v.reader, selectByRef, ref)
+	}
 	if err != nil {
 		v.mu.Lock()
 		e.seen = time.Time{}
 		v.mu.Unlock()
 		return storeFault(err)
 	}
-	if there && n == seq {
-		return nil
-	}
 	var fresh Record
-	r := row{}
-	if there {
-		if r, there, err = one(v.reader, selectByRef, ref); err != nil {
-			return storeFault(err)
-		}
-	}
 	if there {
 		fresh, err = v.open(r)
 		there = err == nil

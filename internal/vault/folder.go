@@ -124,7 +124,7 @@ func tryHold(path string) (release func(), ok bool) {
 	return func() { _ = l.Close() }, true
 }
 
-// syncFolder makes a new name in the folder survive a power cut.
+// sync makes a new name in the folder survive a power cut.
 func (f folder) sync() error {
 	d, err := os.Open(string(f))
 	if err != nil {

@@ -56,6 +56,7 @@ func contents(t testing.TB, dir string) map[string]string {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}
+	delete(all, dir+"/vault.db-shm") // an index of the journal that every look makes anew
 	return all
 }
 
@@ -140,6 +141,33 @@ func TestRefusals(t *testing.T) {
 			c.spoil(t, &o)
 			mustRefuse(t, o, c.hint)
 		})
+	}
+}
+
+// TestRefusedAfterAKill has a journal with all the records in it.
+func TestRefusedAfterAKill(t *testing.T) {
+	dir, bank := folder(t), newProvider(t, 0)
+	p := spawn(t, order{Do: "obtain", Dir: dir, URL: bank.URL, Grant: "authorization_code", Calls: 3})
+	p.push()
+	ref := strings.Fields(p.line())[0]
+	p.line()
+	p.line()
+	p.kill()
+	if len(contents(t, dir)[dir+"/vault.db-wal"]) == 0 {
+		t.Fatal("there is no journal: this test could not fail")
+	}
+	o := withKey(dir)
+	o.Key.Value = secret.New(base64.StdEncoding.EncodeToString(make([]byte, 32)))
+	mustRefuse(t, o, "made with")
+	if err := os.Remove(dir + "/vault.db-shm"); err != nil {
+		t.Fatal(err)
+	}
+	mustRefuse(t, o, "made with")
+	if s, err := vault.Inspect(context.Background(), withKey(dir)); err != nil || s.Tokens[vault.Live] != 3 {
+		t.Errorf("%+v %v", s, err)
+	}
+	if _, err := open(t, withKey(dir)).Get(context.Background(), me, ref); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -346,5 +374,23 @@ func TestReadOnlyFolder(t *testing.T) {
 	}
 	if os.Geteuid() == 0 { // as root we are not the folder's owner now
 		mustRefuse(t, withKey(dir), "owner")
+	}
+}
+
+// TestNothingIsSentWhereNothingCanBeStored: the intent is what finds out.
+func TestNothingIsSentWhereNothingCanBeStored(t *testing.T) {
+	dir, bank := folder(t), newProvider(t, 0)
+	v := open(t, withKey(dir))
+	r := obtain(t, v, identity("authorization_code", ""), vault.Policy{}, (&bank1{}).mint)
+	p := spawn(t, order{Do: "full", Dir: dir, Ref: r.Ref, URL: bank.URL})
+	p.push()
+	if got := p.line(); !strings.Contains(got, "failed: vault_unavailable") {
+		t.Errorf("the process said %q", got)
+	}
+	if n := bank.posts.Load(); n != 0 {
+		t.Errorf("%d posts, want none", n)
+	}
+	if got, err := v.Get(context.Background(), me, r.Ref); err != nil || got.State != vault.Live || got.Generation != 1 {
+		t.Errorf("%+v %v", got, err)
 	}
 }

@@ -92,3 +92,22 @@ func TestMoreThanTheCacheHolds(t *testing.T) {
 		t.Errorf("%d mints, want %d", n, many)
 	}
 }
+
+func TestAnotherProcessForgets(t *testing.T) {
+	dir := folder(t)
+	v := open(t, withKey(dir))
+	b := &bank{lifetime: time.Hour}
+	id := identity("client_credentials", "a")
+	r := obtain(t, v, id, vault.Policy{}, b.mint)
+	p := spawn(t, order{Do: "forget", Dir: dir, Ref: r.Ref})
+	p.push()
+	p.expect("done")
+	p.end()
+	time.Sleep(1100 * time.Millisecond)
+	if _, err := v.Get(context.Background(), me, r.Ref); code(err) != "invalid_argument" {
+		t.Fatalf("Get still answers: %v", err)
+	}
+	if again := obtain(t, v, id, vault.Policy{}, b.mint); again.Ref == r.Ref || b.posts.Load() != 2 {
+		t.Fatal("a forgotten token was handed out")
+	}
+}

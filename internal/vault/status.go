@@ -17,7 +17,8 @@ type Status struct {
 	Passwords int
 }
 
-// Status counts what the vault holds. It opens every record.
+// Status counts what the vault holds. It opens every record, and is meant for
+// people: it takes as long as there are records.
 func (v *Vault) Status(ctx context.Context) (Status, error) {
 	if err := ctx.Err(); err != nil {
 		return Status{}, err
@@ -31,14 +32,14 @@ func (v *Vault) Status(ctx context.Context) (Status, error) {
 		return Status{}, storeFault(err)
 	}
 	s := Status{Made: true, Path: string(v.folder), KeySource: v.key.source, KeyPath: v.key.path, Schema: v.meta.schema}
-	if err := s.count(v.sealer, v.reader); err != nil {
+	if err := s.count(v.sealer, v.reader, v.settle); err != nil {
 		return Status{}, storeFault(err)
 	}
 	return s, nil
 }
 
 // Inspect says what Status says without making or changing anything, also
-// where there is no vault yet. Its errors are those of Open.
+// where there is no vault yet. A refresh that was cut off counts as live. Its errors are those of Open.
 func Inspect(ctx context.Context, o Options) (Status, error) {
 	o = o.filled()
 	f := folder(o.Dir)
@@ -65,13 +66,14 @@ func Inspect(ctx context.Context, o Options) (Status, error) {
 	}
 	r := newReaderOf(db)
 	s.Made, s.KeySource, s.KeyPath, s.Schema = true, key.source, key.path, m.schema
-	if err := errors.Join(s.count(sealer, r), r.close()); err != nil {
+	if err := errors.Join(s.count(sealer, r, func(_ row, rec Record) (Record, error) { return rec, nil }), r.close()); err != nil {
 		return s, storeFault(err)
 	}
 	return s, nil
 }
 
-func (s *Status) count(sealer *sealer, r *reader) error {
+// count opens every record; settle sees to those that were cut off.
+func (s *Status) count(sealer *sealer, r *reader, settle func(row, Record) (Record, error)) error {
 	rows, err := rowsOf(r, selectAll)
 	if err != nil {
 		return err
@@ -83,6 +85,9 @@ func (s *Status) count(sealer *sealer, r *reader) error {
 		if err != nil {
 			s.SetAside++
 			continue
+		}
+		if rec, err = settle(row, rec); err != nil {
+			return err
 		}
 		s.Tokens[rec.State]++
 	}

@@ -67,7 +67,8 @@ type Vault struct {
 	random  io.Reader
 
 	mu      sync.Mutex
-	closed  bool
+	closed  bool // no call comes in any more
+	ended   bool // nor does one go on
 	flying  sync.WaitGroup
 	flights map[flightKey]*flight
 	cold    map[flightKey]cooling
@@ -243,13 +244,13 @@ func (v *Vault) Close(ctx context.Context) error {
 		return ctx.Err()
 	}
 	v.mu.Lock()
-	w, r := v.writer, v.reader
-	v.writer, v.reader = nil, nil
+	again := v.ended
+	v.ended = true
 	v.mu.Unlock()
-	if w == nil {
+	if again {
 		return nil
 	}
-	err := errors.Join(w.close(), r.close())
+	err := errors.Join(v.writer.close(), v.reader.close())
 	if v.ephemeral {
 		err = errors.Join(err, os.RemoveAll(string(v.folder)))
 	}

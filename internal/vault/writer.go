@@ -209,7 +209,7 @@ type transaction struct{ w *writer }
 
 func (t *transaction) begin() error {
 	var err error
-	for range 3 { // each waits as long as the connection's busy_timeout
+	for range 2 { // each waits as long as the connection's busy_timeout
 		if _, err = t.exec(beginWrite); err == nil || !isBusy(err) {
 			break
 		}
