@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
 	"slices"
 	"strconv"
@@ -38,11 +39,12 @@ func compileSchema(schema json.RawMessage) (*jsonschema.Schema, error) {
 	if err != nil {
 		return nil, err
 	}
+	const url = "https://bankauth.invalid/value.json"
 	c := newCompiler()
-	if err := c.AddResource("value.json", doc); err != nil {
+	if err := c.AddResource(url, doc); err != nil {
 		return nil, err
 	}
-	return c.Compile("value.json")
+	return c.Compile(url)
 }
 
 // valueCheck compiles its field's schema when it is first needed: a start
@@ -134,25 +136,16 @@ func (g *Grant) Signature() string {
 	return strings.Join(names, ", ")
 }
 
-// Example returns the arguments of a call that Check accepts: the required
-// ones, and of the others the first, with the document's own example values.
+// Example returns the arguments of a call that Check accepts, provider and
+// grant_type among them: those of the document's own example where it has one.
 func (p *Provider) Example(op *Operation, g *Grant) map[string]any {
-	args := map[string]any{"provider": p.Name}
+	args := maps.Clone(g.Example)
+	if args == nil {
+		args = map[string]any{}
+	}
+	args["provider"] = p.Name
 	if g.Name != "" {
 		args[grantField] = g.Name
-	}
-	for i, name := range g.Arguments {
-		f := op.Field(name)
-		if f == nil || f.Example == "" || (i > 0 && !slices.Contains(g.Required, name)) {
-			continue
-		}
-		var v any = f.Example
-		if f.Type != "string" {
-			if err := json.Unmarshal([]byte(f.Example), &v); err != nil {
-				continue
-			}
-		}
-		args[name] = v
 	}
 	return args
 }

@@ -1,7 +1,10 @@
 package schema
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/pb33f/libopenapi"
@@ -13,31 +16,71 @@ import (
 
 // Compile reads a provider's document and its overlay. The error lists every
 // mistake found, each with its file and line.
-func Compile(docFile string, doc []byte, overlayFile string, overlayData []byte) (*Provider, error) {
+func Compile(docFile string, doc []byte, overlayFile string, overlayData []byte) (p *Provider, err error) {
+	// The libraries below have not seen every file that somebody may write.
+	defer func() {
+		if e := recover(); e != nil {
+			p, err = nil, &Mistake{File: docFile, Text: "it cannot be read with this overlay: something in it is not what OpenAPI or YAML has there"}
+		}
+	}()
 	o, err := readOverlay(overlayFile, overlayData)
 	if err != nil {
 		return nil, err
 	}
-	merged, err := o.apply(docFile, doc)
+	written, err := readSource(docFile, doc, "an OpenAPI document: it must begin with openapi: 3.1.0 or so")
 	if err != nil {
 		return nil, err
 	}
-	model, err := model(docFile, merged)
+	if err := written.isOpenAPI(); err != nil {
+		return nil, err
+	}
+	if text := bytes.TrimSpace(doc); len(text) > 0 && text[0] == '{' {
+		if doc, err = blocks(docFile, doc); err != nil {
+			return nil, err
+		}
+	}
+	data, err := o.apply(docFile, doc)
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{file: docFile, overlay: o}
-	p := r.provider(model)
+	merged, err := readSource(docFile, data, "an OpenAPI document with this overlay")
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{file: docFile, written: written, merged: merged, overlay: o, nodes: map[*Operation]func(*yaml.Node) bool{}}
+	r.audit()
+	if err := r.wrong.err(); err != nil {
+		return nil, err
+	}
+	model, err := model(docFile, data)
+	if err != nil {
+		return nil, err
+	}
+	p = r.provider(model)
 	if err := r.wrong.err(); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
-// model parses an OpenAPI 3.x document; nothing outside it is fetched.
+func blocks(file string, doc []byte) ([]byte, error) {
+	again, err := readSource(file, doc, "an OpenAPI document")
+	if err != nil {
+		return nil, err
+	}
+	doc, err = again.block()
+	if err != nil {
+		return nil, &Mistake{File: file, Text: "it cannot be read as YAML"}
+	}
+	return doc, nil
+}
+
+// model parses a merged document; nothing outside it is fetched, and nothing
+// is printed: libopenapi's own logger writes to stdout.
 func model(file string, data []byte) (*v3.Document, error) {
 	document, err := libopenapi.NewDocumentWithConfiguration(data, &datamodel.DocumentConfiguration{
-		AllowFileReferences: false, AllowRemoteReferences: false,
+		AllowFileReferences: false, AllowRemoteReferences: false, SkipCircularReferenceCheck: true,
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return nil, &Mistake{File: file, Text: "this is not an OpenAPI document: " + firstLine(err)}
@@ -52,8 +95,38 @@ func model(file string, data []byte) (*v3.Document, error) {
 // reader turns a merged document into a Provider and gathers what is wrong.
 type reader struct {
 	file    string
+	written *source // the document as its author wrote it
+	merged  *source // with the overlay applied
 	overlay *overlay
 	wrong   mistakes
+	visited int                                  // schemas; see properties
+	nodes   map[*Operation]func(*yaml.Node) bool // finds the operation's own extension in the overlay
+}
+
+// place is a part of the document: how we call it, and its path.
+type place struct {
+	text string
+	path []string
+}
+
+func (at place) in(steps ...string) place {
+	return place{at.text, slices.Concat(at.path, steps)}
+}
+
+// audit refuses what is wrong wherever it stands.
+func (r *reader) audit() {
+	r.merged.audit(func(path []string, key string, n *yaml.Node, text string) {
+		if key != "$ref" {
+			r.wrong.add(r.overlay.file, r.overlay.line(key, within(n)), "%s", text)
+			return
+		}
+		r.wrong.add(r.file, r.written.line(append(path, key)...), "%s", text)
+	})
+}
+
+// refuse adds a mistake in the document.
+func (r *reader) refuse(at place, format string, args ...any) {
+	r.wrong.add(r.file, r.written.line(at.path...), "%s: %s", at.text, fmt.Sprintf(format, args...))
 }
 
 // providerExtension is x-bankauth-provider as the overlay says it.
@@ -79,7 +152,7 @@ type providerExtension struct {
 
 func (r *reader) provider(d *v3.Document) *Provider {
 	var x providerExtension
-	if !r.extension(d.Extensions, keyProvider, &x) {
+	if !r.decode(keyProvider, extension(d.Extensions, keyProvider), &x) {
 		r.wrong.add(r.overlay.file, 1, "no action gives the root ($) an %s", keyProvider)
 		return nil
 	}
@@ -147,8 +220,8 @@ func (r *reader) operations(p *Provider, d *v3.Document) {
 	if d.Paths != nil && d.Paths.PathItems != nil {
 		for path, item := range d.Paths.PathItems.FromOldest() {
 			for method, op := range item.GetOperations().FromOldest() {
-				var x operationExtension
-				if r.extension(op.Extensions, keyOperation, &x) {
+				x := operationExtension{node: extension(op.Extensions, keyOperation)}
+				if r.decode(keyOperation, x.node, &x) {
 					p.Operations = append(p.Operations, r.operation(path, strings.ToUpper(method), item, op, &x)...)
 				}
 			}
@@ -161,7 +234,7 @@ func (r *reader) operations(p *Provider, d *v3.Document) {
 		for _, g := range op.Grants {
 			for _, other := range p.Operations[:i] {
 				if _, twice := other.grant(g.Name); twice && other.Tool == op.Tool {
-					r.wrong.add(r.overlay.file, r.overlay.line(keyOperation, nil, "serves"), "%s with grant %q is served by both %s and %s", op.Tool, g.Name, other.Path, op.Path)
+					r.wrong.add(r.overlay.file, r.overlay.line(keyOperation, r.nodes[op], "serves"), "%s with grant %q is served by both %s and %s", op.Tool, g.Name, other.Path, op.Path)
 				}
 			}
 		}
@@ -183,12 +256,24 @@ func (r *reader) refersToGrants(p *Provider) {
 		}
 	}
 	for _, op := range p.Operations {
-		if op.Auth.Style != AuthBearer {
-			continue
-		}
-		if _, _, ok := p.Operation(CreateAccessToken, op.Auth.Grant); !ok {
-			r.wrong.add(r.overlay.file, r.overlay.line(keyOperation, nil, "auth", "grant"), "auth: create_access_token does not offer the grant %q", op.Auth.Grant)
-		}
+		r.bearer(p, op)
+	}
+}
+
+// bearer checks that the token with which op is called can be had.
+func (r *reader) bearer(p *Provider, op *Operation) {
+	if op.Auth.Style != AuthBearer {
+		return
+	}
+	line := r.overlay.line(keyOperation, r.nodes[op], "auth", "grant")
+	_, g, ok := p.Operation(CreateAccessToken, op.Auth.Grant)
+	switch {
+	case op.Tool != CreateUser:
+		r.wrong.add(r.overlay.file, line, "auth: style bearer is for create_user alone")
+	case !ok:
+		r.wrong.add(r.overlay.file, line, "auth: create_access_token does not offer the grant %q", op.Auth.Grant)
+	case len(g.Required) > 0:
+		r.wrong.add(r.overlay.file, line, "auth: the grant %q needs %s, which nobody gives there; fix it in the grant (fixed: {…})", op.Auth.Grant, strings.Join(g.Required, ", "))
 	}
 }
 
@@ -201,17 +286,23 @@ func (op *Operation) grant(name string) (*Grant, bool) {
 	return nil, false
 }
 
-// extension decodes the extension called key, where there is one.
-func (r *reader) extension(all *orderedmap.Map[string, *yaml.Node], key string, into any) bool {
+// extension returns the extension called key, or nil.
+func extension(all *orderedmap.Map[string, *yaml.Node], key string) *yaml.Node {
 	if all == nil {
-		return false
+		return nil
 	}
-	n, ok := all.Get(key)
-	if !ok {
+	n, _ := all.Get(key)
+	return n
+}
+
+// decode decodes an extension. The vocabulary has passed each update by
+// itself; only two updates that contradict each other can fail here.
+func (r *reader) decode(key string, n *yaml.Node, into any) bool {
+	if n == nil {
 		return false
 	}
 	if err := n.Decode(into); err != nil {
-		r.wrong.add(r.overlay.file, r.overlay.line(key, nil), "%s: %s", key, firstLine(err))
+		r.wrong.add(r.overlay.file, r.overlay.line(key, within(n)), "%s: the updates of this place together make no sense", key)
 		return false
 	}
 	return true

@@ -24,8 +24,15 @@ func (m *Mistake) Error() string {
 // mistakes gathers everything that is wrong, so that an author sees it at once.
 type mistakes []error
 
+// add adds a mistake, unless it is there already.
 func (m *mistakes) add(file string, line int, format string, args ...any) {
-	*m = append(*m, &Mistake{File: file, Line: line, Text: fmt.Sprintf(format, args...)})
+	made := Mistake{File: file, Line: line, Text: fmt.Sprintf(format, args...)}
+	for _, err := range *m {
+		if have, ok := err.(*Mistake); ok && *have == made {
+			return
+		}
+	}
+	*m = append(*m, &made)
 }
 
 func (m mistakes) err() error { return errors.Join(m...) }

@@ -1,12 +1,12 @@
 package schema
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
 	v3 "github.com/pb33f/libopenapi/datamodel/high/v3"
+	"go.yaml.in/yaml/v4"
 )
 
 // grantField is the property that names the grant (RFC 6749 §4).
@@ -14,15 +14,33 @@ const grantField = "grant_type"
 
 // operationExtension is x-bankauth-operation as the overlay says it.
 type operationExtension struct {
-	Serves  []string          `yaml:"serves"`
-	Auth    authExtension     `yaml:"auth"`
-	Headers map[string]string `yaml:"headers"`
-	Grants  map[string]*struct {
-		Offer *bool             `yaml:"offer"`
-		Fixed map[string]string `yaml:"fixed"`
-		Note  string            `yaml:"note"`
-	} `yaml:"grants"`
-	Answer answerExtension `yaml:"answer"`
+	Serves  []string                  `yaml:"serves"`
+	Auth    authExtension             `yaml:"auth"`
+	Headers map[string]string         `yaml:"headers"`
+	Grants  map[string]grantExtension `yaml:"grants"`
+	Answer  answerExtension           `yaml:"answer"`
+
+	node *yaml.Node
+}
+
+type grantExtension struct {
+	Offer *bool             `yaml:"offer"`
+	Fixed map[string]string `yaml:"fixed"`
+	Note  string            `yaml:"note"`
+}
+
+// UnmarshalYAML takes nothing for an empty mapping.
+func (g *grantExtension) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind == yaml.ScalarNode {
+		return nil
+	}
+	type plain grantExtension
+	return n.Decode((*plain)(g))
+}
+
+// line returns the line of path in the operation's own extension.
+func (r *reader) line(x *operationExtension, path ...string) int {
+	return r.overlay.line(keyOperation, within(x.node), path...)
 }
 
 type authExtension struct {
@@ -35,16 +53,13 @@ type authExtension struct {
 // operation compiles one operation of the document, once for each tool that
 // it serves.
 func (r *reader) operation(path, method string, item *v3.PathItem, op *v3.Operation, x *operationExtension) []*Operation {
-	at := method + " " + path
+	at := place{method + " " + path, []string{"paths", path, strings.ToLower(method)}}
 	if op.OperationId == "" {
-		r.wrong.add(r.file, 0, "%s: an operation that serves a tool needs an operationId", at)
+		r.refuse(at, "an operation that serves a tool needs an operationId")
 	}
 	fields, media, required := r.body(at, op)
 	r.unfilled(at, item, op, x)
 	answer := r.answer(at, op, x)
-	if x.Auth.Style == AuthHeader && (x.Auth.ClientID == "" || x.Auth.ClientSecret == "") {
-		r.wrong.add(r.overlay.file, r.overlay.line(keyOperation, nil, "auth"), "%s: style header needs the names of both headers, client_id and client_secret", at)
-	}
 	var all []*Operation
 	for _, tool := range x.Serves {
 		o := &Operation{
@@ -55,6 +70,8 @@ func (r *reader) operation(path, method string, item *v3.PathItem, op *v3.Operat
 			o.Fields = append(o.Fields, f.Field)
 		}
 		o.Grants = r.grants(at, tool, fields, required, x)
+		r.nodes[o] = within(x.node)
+		r.agree(at, o, fields, x)
 		all = append(all, o)
 	}
 	return all
@@ -62,7 +79,7 @@ func (r *reader) operation(path, method string, item *v3.PathItem, op *v3.Operat
 
 // grants lists the ways in which tool may call an operation: a grant for each
 // value of its grant_type, or those that the overlay names.
-func (r *reader) grants(at, tool string, fields []*field, required []string, x *operationExtension) []Grant {
+func (r *reader) grants(at place, tool string, fields []*field, required []string, x *operationExtension) []Grant {
 	var names []string
 	i := slices.IndexFunc(fields, func(f *field) bool { return f.Name == grantField })
 	switch {
@@ -75,7 +92,7 @@ func (r *reader) grants(at, tool string, fields []*field, required []string, x *
 	}
 	for name := range x.Grants {
 		if !slices.Contains(names, name) && !(tool == CreateUser && len(x.Serves) > 1) {
-			r.wrong.add(r.overlay.file, r.overlay.line(keyOperation, nil, "grants", name), "%s: the document offers no grant %q", at, name)
+			r.wrong.add(r.overlay.file, r.line(x, "grants", name), "%s: the document offers no grant %q", at.text, name)
 		}
 	}
 	var grants []Grant
@@ -84,27 +101,25 @@ func (r *reader) grants(at, tool string, fields []*field, required []string, x *
 			continue
 		}
 		more := x.Grants[name]
-		if more != nil && more.Offer != nil && !*more.Offer {
+		if more.Offer != nil && !*more.Offer {
 			continue
 		}
-		g := Grant{Name: name}
-		if more != nil {
-			g.Fixed, g.Note = more.Fixed, more.Note
-		}
+		g := Grant{Name: name, Fixed: more.Fixed, Note: more.Note}
 		r.arguments(at, tool, &g, fields, required, x)
+		r.exemplify(at, &g, fields)
 		grants = append(grants, g)
 	}
 	if len(grants) == 0 {
-		r.wrong.add(r.overlay.file, r.overlay.line(keyOperation, nil, "serves"), "%s: it offers no grant that %s could use", at, tool)
+		r.wrong.add(r.overlay.file, r.line(x, "serves"), "%s: it offers no grant that %s could use", at.text, tool)
 	}
 	return grants
 }
 
 // arguments says what a caller may and must give with g.
-func (r *reader) arguments(at, tool string, g *Grant, fields []*field, required []string, x *operationExtension) {
+func (r *reader) arguments(at place, tool string, g *Grant, fields []*field, required []string, x *operationExtension) {
 	for name := range g.Fixed {
 		if !slices.ContainsFunc(fields, func(f *field) bool { return f.Name == name }) {
-			r.wrong.add(r.overlay.file, r.overlay.line(keyOperation, nil, "grants", g.Name, "fixed", name), "%s: the document has no property %q", at, name)
+			r.wrong.add(r.overlay.file, r.line(x, "grants", g.Name, "fixed", name), "%s: the document has no property %q", at.text, name)
 		}
 	}
 	for _, f := range fields {
@@ -115,7 +130,7 @@ func (r *reader) arguments(at, tool string, g *Grant, fields []*field, required 
 			continue
 		case f.hide:
 			if needed {
-				r.wrong.add(r.file, 0, "%s: the document requires %q, and nothing fills it with grant %q", at, f.Name, g.Name)
+				r.refuse(f.at, "the document requires %q, and nothing fills it with grant %q", f.Name, g.Name)
 			}
 			continue
 		case f.Held != "" || f.Secret:
@@ -124,7 +139,13 @@ func (r *reader) arguments(at, tool string, g *Grant, fields []*field, required 
 		}
 		if f.Type == "" {
 			if needed {
-				r.wrong.add(r.file, 0, "%s: the property %q is no text, number or boolean, so it cannot be an argument", at, f.Name)
+				r.refuse(f.at, "the property %q is no text, number or boolean, so it cannot be an argument", f.Name)
+			}
+			continue
+		}
+		if tool == RefreshToken { // a token_ref is all that its caller has
+			if needed || f.required {
+				r.refuse(f.at, "%q is required, and nothing fills it with grant %q; fix it (fixed: {…})", f.Name, g.Name)
 			}
 			continue
 		}
@@ -136,7 +157,7 @@ func (r *reader) arguments(at, tool string, g *Grant, fields []*field, required 
 }
 
 // unfilled refuses parameters outside the body that nothing gives a value.
-func (r *reader) unfilled(at string, item *v3.PathItem, op *v3.Operation, x *operationExtension) {
+func (r *reader) unfilled(at place, item *v3.PathItem, op *v3.Operation, x *operationExtension) {
 	for _, p := range slices.Concat(item.Parameters, op.Parameters) {
 		needed := p.Required != nil && *p.Required
 		if !needed {
@@ -145,7 +166,7 @@ func (r *reader) unfilled(at string, item *v3.PathItem, op *v3.Operation, x *ope
 		if p.In == "header" && (hasHeader(x.Headers, p.Name) || (x.Auth.Style == AuthHeader && (strings.EqualFold(p.Name, x.Auth.ClientID) || strings.EqualFold(p.Name, x.Auth.ClientSecret)))) {
 			continue
 		}
-		r.wrong.add(r.overlay.file, r.overlay.line(keyOperation, nil), "%s: the document requires the %s parameter %q, and nothing fills it", at, p.In, p.Name)
+		r.wrong.add(r.overlay.file, r.line(x), "%s: the document requires the %s parameter %q, and nothing fills it", at.text, p.In, p.Name)
 	}
 }
 
@@ -178,20 +199,19 @@ type answerExtension struct {
 // answer says where the operation's 2xx answer keeps what we look for: the
 // names of RFC 6749 §5.1 where the document has them, and what the overlay
 // says otherwise.
-func (r *reader) answer(at string, op *v3.Operation, x *operationExtension) Answer {
+func (r *reader) answer(at place, op *v3.Operation, x *operationExtension) Answer {
 	a := Answer{Subject: x.Answer.Subject}
 	fields := r.responses(at, op, &a)
 	place := func(what, said, standard string) string {
 		if said == "" {
-			if slices.ContainsFunc(fields, func(f *field) bool { return f.Name == standard && standard != "" }) {
+			if slices.ContainsFunc(fields, func(f *field) bool { return f.Name == standard && f.Type != "" && standard != "" }) {
 				return "/" + standard
 			}
 			return ""
 		}
-		top, _, nested := strings.Cut(strings.TrimPrefix(said, "/"), "/")
-		i := slices.IndexFunc(fields, func(f *field) bool { return f.Name == top })
-		if i < 0 || (nested && fields[i].Type != "") {
-			r.wrong.add(r.overlay.file, r.overlay.line(keyOperation, nil, "answer", what), "%s: the document's answer has no %s", at, said)
+		f := r.descend(fields, strings.Split(said[1:], "/"))
+		if f == nil || f.Type == "" {
+			r.wrong.add(r.overlay.file, r.line(x, "answer", what), "%s: the document's answer has no text or number at %s", at.text, said)
 		}
 		return said
 	}
@@ -222,19 +242,19 @@ func (r *reader) answer(at string, op *v3.Operation, x *operationExtension) Answ
 	}
 	needsToken := slices.ContainsFunc(x.Serves, func(t string) bool { return t != CreateUser })
 	if needsToken && a.AccessToken == "" {
-		r.wrong.add(r.overlay.file, r.overlay.line(keyOperation, nil, "answer"), "%s: where does the answer keep its token? say answer.access_token", at)
+		r.wrong.add(r.overlay.file, r.line(x, "answer"), "%s: where does the answer keep its token? say answer.access_token", at.text)
 	}
 	if slices.Contains(x.Serves, CreateUser) && a.User == "" {
-		r.wrong.add(r.overlay.file, r.overlay.line(keyOperation, nil, "answer"), "%s: where does the answer keep the user's id? say answer.user", at)
+		r.wrong.add(r.overlay.file, r.line(x, "answer"), "%s: where does the answer keep the user's id? say answer.user", at.text)
 	}
 	return a
 }
 
 // responses gathers the 2xx statuses and the properties of their JSON bodies.
-func (r *reader) responses(at string, op *v3.Operation, a *Answer) []*field {
+func (r *reader) responses(at place, op *v3.Operation, a *Answer) []*field {
 	var fields []*field
 	if op.Responses == nil || op.Responses.Codes == nil {
-		r.wrong.add(r.file, 0, "%s: it documents no response", at)
+		r.refuse(at, "it documents no response")
 		return nil
 	}
 	for code, response := range op.Responses.Codes.FromOldest() {
@@ -248,13 +268,13 @@ func (r *reader) responses(at string, op *v3.Operation, a *Answer) []*field {
 		}
 		for media, content := range response.Content.FromOldest() {
 			if strings.HasPrefix(media, MediaJSON) && content.Schema != nil {
-				fs, _ := r.properties(fmt.Sprintf("%s response %s", at, code), content.Schema, 0)
+				fs, _ := r.properties(place{at.text + " response " + code, at.in("responses", code, "content", media, "schema").path}, content.Schema, 0)
 				fields = append(fields, fs...)
 			}
 		}
 	}
 	if len(a.Statuses) == 0 {
-		r.wrong.add(r.file, 0, "%s: it documents no success", at)
+		r.refuse(at.in("responses"), "it documents no success")
 	}
 	return fields
 }

@@ -39,14 +39,11 @@ type overlay struct {
 
 // readOverlay parses an overlay and checks it against the vocabulary.
 func readOverlay(file string, data []byte) (*overlay, error) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
-		return nil, &Mistake{File: file, Text: "this is not YAML: " + firstLine(err)}
+	s, err := readSource(file, data, "an OpenAPI Overlay: it must begin with overlay: 1.0.0")
+	if err != nil {
+		return nil, err
 	}
-	if len(doc.Content) == 0 || doc.Content[0].Kind != yaml.MappingNode {
-		return nil, &Mistake{File: file, Line: 1, Text: "this is not an OpenAPI Overlay: it must begin with overlay: 1.0.0"}
-	}
-	o := &overlay{file: file, root: doc.Content[0], data: data}
+	o := &overlay{file: file, root: s.root, data: data}
 	vocabulary, err := newVocabulary()
 	if err != nil {
 		return nil, err
@@ -154,7 +151,7 @@ func (o *overlay) actionLine(high *highoverlay.Overlay, a *highoverlay.Action) i
 type vocabulary struct{ parts map[string]*jsonschema.Schema }
 
 func newVocabulary() (*vocabulary, error) {
-	const url = "overlay.schema.json"
+	const url = "https://bankauth.invalid/openapi/overlay.schema.json"
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(openapi.OverlaySchema))
 	if err != nil {
 		return nil, fmt.Errorf("reading %q: %w", url, err)
@@ -187,6 +184,9 @@ func (v *vocabulary) check(wrong *mistakes, file, part string, n *yaml.Node) {
 	for _, leaf := range leaves(bad) {
 		at, _ := descend(n, leaf.InstanceLocation)
 		where := strings.Trim(strings.Join(append([]string{part}, leaf.InstanceLocation...), "."), ".")
+		if where == "" {
+			where = "the overlay"
+		}
 		if extra, ok := leaf.ErrorKind.(*kind.AdditionalProperties); ok {
 			for _, name := range extra.Properties {
 				wrong.add(file, keyLine(at, name), "%s: unknown field %q", where, name)
@@ -195,6 +195,30 @@ func (v *vocabulary) check(wrong *mistakes, file, part string, n *yaml.Node) {
 		}
 		wrong.add(file, at.Line, "%s: %s", where, leaf.ErrorKind.LocalizedString(words))
 	}
+}
+
+// within accepts a node that merged is made of: where two updates made it
+// together, each of them.
+func within(merged *yaml.Node) func(*yaml.Node) bool {
+	var in func(part, whole *yaml.Node) bool
+	in = func(part, whole *yaml.Node) bool {
+		if whole == nil || part.Kind != whole.Kind {
+			return false
+		}
+		switch part.Kind {
+		case yaml.MappingNode:
+			for i := 0; i+1 < len(part.Content); i += 2 {
+				if !in(part.Content[i+1], child(whole, part.Content[i].Value)) {
+					return false
+				}
+			}
+			return true
+		case yaml.SequenceNode:
+			return slices.EqualFunc(part.Content, whole.Content, func(a, b *yaml.Node) bool { return in(a, b) })
+		}
+		return part.Value == whole.Value
+	}
+	return func(n *yaml.Node) bool { return in(n, merged) }
 }
 
 // keyLine returns the line of key in a mapping, or the mapping's own.

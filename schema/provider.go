@@ -144,10 +144,9 @@ type Field struct {
 	Type        string          `json:"type"`     // string, integer, number or boolean
 	Description string          `json:"description,omitempty"`
 	Enum        []string        `json:"enum,omitempty"`
-	Example     string          `json:"example,omitempty"` // the document's first; "" when it has none
-	Schema      json.RawMessage `json:"schema,omitempty"`  // JSON Schema of the value, references resolved
-	Secret      bool            `json:"secret,omitempty"`  // an argument in full exposure only; never shown
-	Held        string          `json:"held,omitempty"`    // HeldClientID …; "" when only a caller can give it
+	Schema      json.RawMessage `json:"schema,omitempty"` // JSON Schema of the value, references resolved
+	Secret      bool            `json:"secret,omitempty"` // an argument in full exposure only; never shown
+	Held        string          `json:"held,omitempty"`   // HeldClientID …; "" when only a caller can give it
 }
 
 // Grant is one way of calling an operation.
@@ -158,6 +157,7 @@ type Grant struct {
 	Secrets   []string          `json:"secrets,omitempty"`   // arguments that full exposure adds
 	Fixed     map[string]string `json:"fixed,omitempty"`     // wire name → text; "{client_id}" stands for the credential
 	Note      string            `json:"note,omitempty"`      // a few words for the model, beside the arguments
+	Example   map[string]any    `json:"example,omitempty"`   // arguments of a call that Check accepts
 }
 
 // Answer says where a successful answer keeps what we look for. Places are
