@@ -42,18 +42,22 @@ func settingChecks(env config.Environment, all []*schema.Provider) []check {
 func (c *doctorCommand) providers(env config.Environment, all []*schema.Provider) ([]*providers.Client, []check) {
 	var clients []*providers.Client
 	var checks []check
-	usable := 0
+	usable := 0 // providers that are configured, or begun to be
 	for _, p := range all {
 		o, missing, err := clientOptions(env, c.Settings, p)
 		switch {
 		case err != nil:
 			checks = append(checks, broken(p.Name, err))
-			usable++ // something was set, and it is spoken of
+			usable++
 		case o.Environment == config.Simulated:
 			checks = append(checks, ok(p.Name, "simulated: no credentials, no network"))
 			usable++
 		case len(missing) > 0:
-			checks = append(checks, c.unset(p, missing))
+			k := c.unset(p, missing)
+			checks = append(checks, k)
+			if k.State == checkNeeds {
+				usable++ // somebody means to use it
+			}
 		default:
 			client, err := providers.New(p, o)
 			usable++

@@ -62,7 +62,7 @@ func aboutToken(r vault.Record, now time.Time) tokenAbout {
 		TokenRef: r.Ref, Provider: r.Identity.Provider, Environment: r.Identity.Environment, GrantType: r.Identity.Grant,
 		Scope: r.Token.Scope, Subject: r.Token.Subject, State: string(r.State), Reason: r.Reason, Expires: string(r.Token.Expiry),
 		Generation: r.Generation, Created: r.Created.UTC().Format(time.RFC3339), Updated: r.Updated.UTC().Format(time.RFC3339),
-		Refreshable: r.State != vault.Reauthorize && (r.Identity.Grant == schema.GrantClientCredentials || !r.Token.Refresh.IsZero()),
+		Refreshable: r.State != vault.Reauthorize && !r.Token.Refresh.IsZero(),
 	}
 	if r.Identity.Grant == schema.GrantPassword {
 		a.Account = r.Identity.Account

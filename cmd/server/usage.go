@@ -88,7 +88,7 @@ var (
 	suggestion  = regexp.MustCompile(`did you mean (?:one of )?((?:"[^"]+"(?:, )?)+)\?$`)
 	missingOnes = regexp.MustCompile(`^expected (?:one of )?((?:"[^"]+"(?:, )?)+)`)
 	badValue    = regexp.MustCompile(`^(--[a-z0-9-]+)(?:=\S+)?(?: must be one of ((?:"[^"]*",?)+) but got|: )`)
-	noValue     = regexp.MustCompile(`^(--[a-z0-9-]+)\S*: missing value`)
+	noValue     = regexp.MustCompile(`^(--[a-z0-9-]+)\S*: (?:expected \S+ value but got|missing value)`)
 )
 
 // misused rephrases kong's error in one line that names the next step.
