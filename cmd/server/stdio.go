@@ -79,16 +79,25 @@ func (c *conversation) handle(ctx context.Context, m stdio.Message) stdio.Reply 
 	case mcp.JSONRPCResponse:
 		return stdio.Reply{Result: answer.Result}
 	case mcp.JSONRPCError:
-		return stdio.Reply{Error: refusal(m.Method, answer.Error)}
+		return stdio.Reply{Error: c.refusal(m.Method, answer.Error)}
 	}
 	return stdio.Reply{} // a notification's
 }
 
-// refusal takes over mcp-go's error. One that carries a decoder's words says
-// what Go thought of the message and may quote it, so it is said in ours.
-func refusal(method string, e mcp.JSONRPCErrorDetails) *stdio.Error {
-	if strings.Contains(e.Message, "json:") || strings.Contains(e.Message, "unmarshal") {
-		e.Message, e.Data = "the parameters are not those of the method "+known(method), nil
+// refusal takes over mcp-go's error, in our words where its own say what Go
+// thought of the message or repeat what the client made up.
+func (c *conversation) refusal(method string, e mcp.JSONRPCErrorDetails) *stdio.Error {
+	switch {
+	case strings.Contains(e.Message, "json:"), strings.Contains(e.Message, "unmarshal"):
+		return &stdio.Error{Code: e.Code, Message: "the parameters are not those of the method " + known(method)}
+	case strings.Contains(e.Message, server.ErrToolNotFound.Error()):
+		return &stdio.Error{Code: e.Code, Message: "there is no such tool; tools/list lists them"}
+	case strings.Contains(e.Message, server.ErrResourceNotFound.Error()):
+		code := mcp.RESOURCE_NOT_FOUND
+		if c.session.ProtocolVersion() == "" { // no handshake: the client is of 2026-07-28
+			code = mcp.INVALID_PARAMS
+		}
+		return &stdio.Error{Code: code, Message: "there is no such resource; resources/list lists them"}
 	}
 	return &stdio.Error{Code: e.Code, Message: e.Message, Data: e.Data}
 }
