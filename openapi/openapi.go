@@ -15,14 +15,6 @@ var Files embed.FS
 //go:embed overlay.schema.json
 var OverlaySchema []byte
 
-// Compiled is what package schema made of Files: a JSON array of providers.
-// Reading YAML costs about 2 ms a document, which every start of a stdio
-// server would pay. A test fails when it is stale; go generate renews it.
-//
-//go:generate go test bankauth/schema -run TestCompiledIsFresh -update
-//go:embed compiled.json
-var Compiled []byte
-
 // Bundled returns the names of the bundled providers, in the order in which
 // the tools list them.
 func Bundled() []string { return []string{"fintecture", "flinks", "finapi"} }

@@ -1,24 +1,23 @@
 package schema
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"bankauth/openapi"
 )
 
 // Bundled returns the providers whose documents are in the binary, in the
-// order in which the tools list them.
-func Bundled() ([]*Provider, error) {
-	var all []*Provider
-	if err := json.Unmarshal(openapi.Compiled, &all); err != nil {
-		return nil, fmt.Errorf("reading the compiled documents: %w", err)
-	}
-	return all, nil
-}
+// order in which the tools list them. They are shared: nobody may change them.
+//
+// They were compiled by go generate, because reading YAML costs about 2 ms a
+// document, which every start of a stdio server would pay.
+//
+//go:generate go test bankauth/schema -run TestCompiledIsFresh -update
+func Bundled() ([]*Provider, error) { return slices.Clone(compiled), nil }
 
 // CompileBundled reads the bundled documents and overlays as they stand in
 // the source.
@@ -43,9 +42,9 @@ func CompileBundled() ([]*Provider, error) {
 	return all, nil
 }
 
-// Dir reads further providers from a folder: NAME.overlay.yaml and beside it
-// NAME.yaml, NAME.yml or NAME.json. A document without an overlay is a
-// mistake: it would silently not be there.
+// Dir reads further providers from a folder: NAME.overlay.yaml (or .yml) and
+// beside it NAME.yaml, NAME.yml or NAME.json, in the order of their names. A
+// document without an overlay is a mistake: it would silently not be there.
 func Dir(dir string) ([]*Provider, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -54,37 +53,47 @@ func Dir(dir string) ([]*Provider, error) {
 	var all []*Provider
 	var wrong mistakes
 	documents := map[string]string{} // name → file
-	overlays := map[string]bool{}
+	overlays := map[string]string{}
 	for _, e := range entries {
-		base, isOverlay := strings.CutSuffix(strings.TrimSuffix(e.Name(), filepath.Ext(e.Name())), ".overlay")
-		switch ext := filepath.Ext(e.Name()); {
-		case e.IsDir() || (ext != ".yaml" && ext != ".yml" && ext != ".json"):
-		case isOverlay:
-			overlays[base] = true
-		default:
-			documents[base] = e.Name()
+		ext := filepath.Ext(e.Name())
+		if e.IsDir() || strings.HasPrefix(e.Name(), ".") || !slices.Contains([]string{".yaml", ".yml", ".json"}, ext) {
+			continue
 		}
+		files, base := documents, strings.TrimSuffix(e.Name(), ext)
+		if name, ok := strings.CutSuffix(base, ".overlay"); ok {
+			files, base = overlays, name
+		}
+		if other := files[base]; other != "" {
+			wrong.add(filepath.Join(dir, e.Name()), 0, "%s describes the same provider; keep one of them", other)
+		}
+		files[base] = e.Name()
 	}
 	for _, name := range sortedKeys(documents) {
-		if !overlays[name] {
+		if overlays[name] == "" {
 			wrong.add(filepath.Join(dir, documents[name]), 0, "it has no overlay; put %s.overlay.yaml beside it (see openapi/README.md)", name)
 		}
 	}
+	described := map[string]string{} // provider → overlay
 	for _, name := range sortedKeys(overlays) {
-		p, err := dirProvider(dir, name, documents[name])
+		overlay := filepath.Join(dir, overlays[name])
+		p, err := dirProvider(dir, overlay, documents[name])
 		if err != nil {
 			wrong = append(wrong, err)
 			continue
 		}
+		if other := described[p.Name]; other != "" {
+			wrong.add(overlay, nameLine(overlay), "the provider %q is described by %s already", p.Name, other)
+			continue
+		}
+		described[p.Name] = overlay
 		all = append(all, p)
 	}
 	return all, wrong.err()
 }
 
-func dirProvider(dir, name, document string) (*Provider, error) {
-	overlay := filepath.Join(dir, name+".overlay.yaml")
+func dirProvider(dir, overlay, document string) (*Provider, error) {
 	if document == "" {
-		return nil, &Mistake{File: overlay, Text: "its document " + name + ".yaml is missing"}
+		return nil, &Mistake{File: overlay, Text: "its document " + strings.Replace(filepath.Base(overlay), ".overlay", "", 1) + " is missing"}
 	}
 	document = filepath.Join(dir, document)
 	doc, err := os.ReadFile(document)
@@ -93,7 +102,20 @@ func dirProvider(dir, name, document string) (*Provider, error) {
 	}
 	over, err := os.ReadFile(overlay)
 	if err != nil {
-		return nil, &Mistake{File: overlay, Text: "this file cannot be read; an overlay's name ends in .overlay.yaml"}
+		return nil, &Mistake{File: overlay, Text: "this file cannot be read"}
 	}
 	return Compile(document, doc, overlay, over)
+}
+
+// nameLine returns the line on which an overlay names its provider.
+func nameLine(file string) int {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return 0
+	}
+	o, err := readOverlay(file, data)
+	if err != nil {
+		return 0
+	}
+	return o.line(keyProvider, nil, "name")
 }
