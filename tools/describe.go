@@ -94,6 +94,8 @@ func (s *Set) words() []words {
 	return []words{create, refresh, user}
 }
 
+//go:generate go test bankauth/tools -run TestCompiledIsFresh -update
+
 // describe makes the tools out of the documents and our words, as rich as
 // the budget allows.
 func (s *Set) describe() ([]Tool, error) {

@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -103,11 +104,20 @@ func New(o Options) (*Set, error) {
 		s.names = append(s.names, p.Name)
 		s.all = append(s.all, p)
 	}
-	var err error
-	if s.tools, err = s.describe(); err != nil {
-		return nil, err
+	if s.asCompiled() {
+		s.tools = compiled
+		return s, nil
 	}
-	return s, nil
+	var err error
+	s.tools, err = s.describe()
+	return s, err
+}
+
+// asCompiled reports whether these are the bundled providers in the default
+// exposure, whose tools were described by go generate.
+func (s *Set) asCompiled() bool {
+	bundled, err := schema.Bundled()
+	return err == nil && s.o.Exposure == Handle && slices.Equal(s.all, bundled)
 }
 
 // Tools returns the tools as a client lists them.
