@@ -178,7 +178,7 @@ func (op *Operation) check(f *Field) *valueCheck {
 func problem(k jsonschema.ErrorKind) string {
 	switch k := k.(type) {
 	case *kind.Type:
-		return "must be a " + strings.Join(k.Want, " or ")
+		return "must be " + article(strings.Join(k.Want, " or "))
 	case *kind.Enum:
 		want := make([]string, len(k.Want))
 		for i, w := range k.Want {
@@ -199,6 +199,13 @@ func problem(k jsonschema.ErrorKind) string {
 		return "must be at most " + number(k.Want)
 	}
 	return "does not fit the provider's document"
+}
+
+func article(noun string) string {
+	if strings.ContainsRune("aeiou", rune(noun[0])) {
+		return "an " + noun
+	}
+	return "a " + noun
 }
 
 func count(n int, noun string) string {

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"encoding/json"
 	"slices"
 
 	v3 "github.com/pb33f/libopenapi/datamodel/high/v3"
@@ -93,6 +94,9 @@ func (f *field) exampleValue() any {
 // fitting returns n as JSON has it, if it fits the property's schema.
 func (f *field) fitting(n *yaml.Node) any {
 	v, err := plain(n)
+	if number, ok := v.(json.Number); ok && err == nil {
+		v, err = number.Float64()
+	}
 	if err != nil || v == nil || v == "" || !f.fits(v) {
 		return nil
 	}
@@ -108,7 +112,7 @@ func (f *field) fits(v any) bool {
 func (f *field) invented() any {
 	name := "example-" + f.Name
 	for _, v := range []any{name, "https://app.example.com/callback", "someone@example.com", "example", "Example1", "EXAMPLE",
-		"00000000-0000-4000-8000-000000000000", "0000000000", "2030-01-31", "000000", "0000", "00", "ex", "A", true, 1, 100, 10_000} {
+		"00000000-0000-4000-8000-000000000000", "0000000000", "2030-01-31", "000000", "0000", "00", "ex", "A", true, 1.0, 100.0, 10_000.0} {
 		if f.fits(v) {
 			return v
 		}

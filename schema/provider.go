@@ -147,6 +147,8 @@ type Field struct {
 	Schema      json.RawMessage `json:"schema,omitempty"` // JSON Schema of the value, references resolved
 	Secret      bool            `json:"secret,omitempty"` // an argument in full exposure only; never shown
 	Held        string          `json:"held,omitempty"`   // HeldClientID …; "" when only a caller can give it
+
+	line int // in the document; 0 when it is not known
 }
 
 // Grant is one way of calling an operation.

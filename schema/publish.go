@@ -121,11 +121,15 @@ func (m *merger) add(c call, f *Field, required bool) error {
 		m.order = append(m.order, a)
 	}
 	if a.field.Type != f.Type {
-		return &Mistake{File: c.provider.Document, Text: fmt.Sprintf("the argument %q is a %s here and a %s in %s; give one of them another name in its overlay (x-bankauth-field: {argument: …})",
-			f.Argument, f.Type, a.field.Type, a.provider.Document)}
+		return &Mistake{File: c.provider.Document, Line: f.line, Text: fmt.Sprintf("the argument %q is %s here and %s in %s; give one of them another name in its overlay (x-bankauth-field: {argument: …})",
+			f.Argument, article(f.Type), article(a.field.Type), a.provider.Document)}
 	}
-	a.say(f.Description, c.provider.Name)
-	a.enums = append(a.enums, f.Enum)
+	text, enum := f.Description, f.Enum
+	if f.Type != "string" && len(enum) > 0 { // hosts know enums of texts alone
+		text, enum = strings.TrimSpace(text+" One of "+strings.Join(enum, ", ")+"."), nil
+	}
+	a.say(text, c.provider.Name)
+	a.enums = append(a.enums, enum)
 	if required {
 		a.required = append(a.required, c)
 	} else {
@@ -197,7 +201,7 @@ func (a *merged) enum() []string {
 			return nil
 		}
 		for _, v := range e {
-			if !slices.Contains(all, v) {
+			if v != "" && !slices.Contains(all, v) { // an empty text counts as left out
 				all = append(all, v)
 			}
 		}
