@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -136,21 +137,35 @@ func TestSimulate(t *testing.T) {
 	}
 }
 
-// A client that is gone must not leave a server behind.
+// A client that reads no more ends the server, which is not killed amid its
+// calls: what it had stored by then stays.
 func TestClientGone(t *testing.T) {
 	_, env := simulation(t)
-	s := start(t, env, "stdio")
-	s.say(t, callFlinks)
-	s.hear(t)
-	_ = s.in.Close()
-	done := make(chan error, 1)
-	go func() { done <- s.cmd.Wait() }()
-	select {
-	case err := <-done:
-		if err != nil {
-			t.Error(err)
-		}
-	case <-time.After(patience):
-		t.Error("the server stayed")
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("bankauth", "stdio")
+	cmd.Env = append([]string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + t.TempDir()}, env...)
+	cmd.Stdout = w
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = w.Close(), r.Close()
+	if _, err := io.WriteString(in, callFlinks+"\n"); err != nil {
+		t.Fatal(err)
+	}
+	late := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+	defer late.Stop()
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != exitFailed {
+		t.Errorf("the server ended with %v, want exit %d", cmd.ProcessState, exitFailed)
+	}
+	if listed := shell(t, env, "tokens", "list", "--json"); !strings.Contains(listed, `"state": "live"`) {
+		t.Errorf("the vault holds %s", listed)
 	}
 }
