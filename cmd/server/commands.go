@@ -57,9 +57,7 @@ func (helpFlag) IgnoreDefault() {}
 
 // BeforeReset runs before kong looks for what is missing on the command line.
 func (helpFlag) BeforeReset(c *kong.Context) error {
-	if err := c.PrintUsage(false); err != nil {
-		return err
-	}
+	_ = c.PrintUsage(false) // it fails only where nobody reads any more
 	return errHelped
 }
 
@@ -88,7 +86,6 @@ func newParser(p *process, args []string) (*kong.Kong, error) {
 	return kong.New(&commands{}, only(args),
 		kong.Name("bankauth"), kong.Description(about), kong.Writers(p.out, p.err),
 		kong.NoDefaultHelp(), kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
-		kong.Vars{"name": "bankauth"},
 		p.env.Kong())
 }
 

@@ -32,8 +32,8 @@ func thisRelease() release {
 	if changed && r.Commit != "" {
 		r.Commit += " with changes"
 	}
-	if r.Version == "" {
-		r.Version = "(devel)"
+	if r.Version == "" || r.Version == "(devel)" {
+		r.Version = "devel" // it goes into a User-Agent, where brackets are a remark
 	}
 	return r
 }
