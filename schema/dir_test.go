@@ -42,9 +42,9 @@ func TestDir(t *testing.T) {
 		{"two documents", map[string]string{"bank.yaml": doc, "bank.json": "{}", "bank.overlay.yaml": overlay}, nil, []string{"bank.yaml: bank.json describes the same provider; keep one of them"}},
 		{"one name twice", map[string]string{"a.yaml": doc, "a.overlay.yaml": overlay, "b.yaml": doc, "b.overlay.yaml": overlay}, nil, []string{"b.overlay.yaml:7: the provider \"bank\" is described by DIR/a.overlay.yaml already"}},
 		{"all mistakes at once", map[string]string{"a.yaml": "x", "a.overlay.yaml": overlay, "b.yaml": doc, "b.overlay.yaml": "x", "c.yaml": doc}, nil, []string{
-			"c.yaml: it has no overlay; put c.overlay.yaml beside it (see openapi/README.md)",
 			"a.yaml:1: this is not an OpenAPI document: it must begin with openapi: 3.1.0 or so",
 			"b.overlay.yaml:1: this is not an OpenAPI Overlay: it must begin with overlay: 1.0.0",
+			"c.yaml: it has no overlay; put c.overlay.yaml beside it (see openapi/README.md)",
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,8 +1,11 @@
 package schema
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // Mistake is something wrong in a provider's document or overlay. Its text
@@ -35,4 +38,27 @@ func (m *mistakes) add(file string, line int, format string, args ...any) {
 	*m = append(*m, &made)
 }
 
-func (m mistakes) err() error { return errors.Join(m...) }
+// err returns all of them, in the order of their files and lines.
+func (m mistakes) err() error {
+	var all []error
+	for _, err := range m {
+		if several, ok := err.(interface{ Unwrap() []error }); ok {
+			all = append(all, several.Unwrap()...)
+			continue
+		}
+		all = append(all, err)
+	}
+	slices.SortStableFunc(all, func(a, b error) int {
+		x, y := asMistake(a), asMistake(b)
+		return cmp.Or(strings.Compare(x.File, y.File), cmp.Compare(x.Line, y.Line), strings.Compare(x.Text, y.Text))
+	})
+	return errors.Join(all...)
+}
+
+// asMistake returns err, or a Mistake that comes before all others.
+func asMistake(err error) *Mistake {
+	if m, ok := err.(*Mistake); ok {
+		return m
+	}
+	return &Mistake{}
+}
