@@ -49,11 +49,11 @@ func (s *Set) Call(ctx context.Context, principal, tool string, args any) (resul
 	if r.args, f = read(args); f != nil {
 		return s.fail(r, f)
 	}
-	answer, err := s.dispatch(ctx, r)
+	a, err := s.dispatch(ctx, r)
 	if err != nil {
 		return s.fail(r, fault.From(err))
 	}
-	return s.succeed(r, answer)
+	return s.succeed(r, a)
 }
 
 // Busy is the result of a call that found too many others at work.
@@ -64,7 +64,7 @@ func (s *Set) Busy(tool string) Result {
 	return s.fail(r, f)
 }
 
-func (s *Set) dispatch(ctx context.Context, r *request) (any, error) {
+func (s *Set) dispatch(ctx context.Context, r *request) (answer, error) {
 	switch r.tool {
 	case schema.CreateAccessToken:
 		return s.createAccessToken(ctx, r)

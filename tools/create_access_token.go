@@ -14,7 +14,7 @@ import (
 
 // createAccessToken: check, look for what we hold, and let the vault decide
 // whether the provider is asked.
-func (s *Set) createAccessToken(ctx context.Context, r *request) (any, error) {
+func (s *Set) createAccessToken(ctx context.Context, r *request) (answer, error) {
 	call, force, err := s.planToken(ctx, r)
 	if err != nil {
 		return nil, err

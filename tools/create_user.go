@@ -18,7 +18,7 @@ import (
 // createUser makes a user with an id and a password of our own where the
 // caller names none. Both are stored before the request leaves, so that an
 // answer that is lost costs nothing.
-func (s *Set) createUser(ctx context.Context, r *request) (any, error) {
+func (s *Set) createUser(ctx context.Context, r *request) (answer, error) {
 	call, err := s.planUser(r)
 	if err != nil {
 		return nil, err
@@ -52,11 +52,11 @@ func (s *Set) createUser(ctx context.Context, r *request) (any, error) {
 	// A client that hangs up must not cost the answer.
 	send, cancel := context.WithTimeout(context.WithoutCancel(ctx), upstreamDeadline)
 	defer cancel()
-	answer, err := r.bank.Client.User(send, call)
+	made, err := r.bank.Client.User(send, call)
 	if err != nil {
 		return nil, s.userFailed(send, v, keep, err)
 	}
-	return s.answerUser(send, r, v, call, id, keep, answer)
+	return s.answerUser(send, r, v, call, id, keep, made)
 }
 
 // planUser checks a create_user call and makes the provider's of it.
@@ -149,39 +149,39 @@ func (s *Set) userFailed(ctx context.Context, v *vault.Vault, keep *vault.Accoun
 }
 
 // answerUser stores what the answer brought, then shapes it.
-func (s *Set) answerUser(ctx context.Context, r *request, v *vault.Vault, call providers.Call, id string, keep *vault.Account, answer providers.Answer) (any, error) {
-	if answer.User == "" {
-		answer.User = id
+func (s *Set) answerUser(ctx context.Context, r *request, v *vault.Vault, call providers.Call, id string, keep *vault.Account, made providers.Answer) (answer, error) {
+	if made.User == "" {
+		made.User = id
 	}
 	out := userAnswer{userResult: userResult{Provider: r.bank.Client.Provider().Name, Environment: r.bank.Client.Environment()}, fields: map[string]any{}}
 	if call.Operation.HeldField(schema.HeldPassword) != nil {
-		owner := s.owner(r, answer.User)
-		if !answer.Password.IsZero() {
-			call.Password = answer.Password // the provider has the last word
+		owner := s.owner(r, made.User)
+		if !made.Password.IsZero() {
+			call.Password = made.Password // the provider has the last word
 		}
-		if keep == nil || *keep != owner || !answer.Password.IsZero() {
+		if keep == nil || *keep != owner || !made.Password.IsZero() {
 			if err := v.KeepPassword(ctx, owner, call.Password); err != nil {
 				return nil, err
 			}
 		}
 		out.PasswordStored = true
 	}
-	if !answer.Token.Access.IsZero() {
+	if !made.Token.Access.IsZero() {
 		rec, _, err := v.Obtain(ctx, vault.Identity{Principal: r.principal, Provider: out.Provider, Environment: out.Environment,
 			Client: r.bank.Client.Fingerprint(), Grant: schema.GrantAuthorizationCode}, vault.Policy{Force: true, Deadline: upstreamDeadline},
-			func(context.Context, vault.Record) (token.Token, error) { return answer.Token, nil })
+			func(context.Context, vault.Record) (token.Token, error) { return made.Token, nil })
 		if err != nil {
 			return nil, err
 		}
 		out.TokenRef = rec.Ref
 	}
-	for name, value := range answer.Fields {
+	for name, value := range made.Fields {
 		out.fields[name] = value
 	}
-	if answer.User != "" {
-		out.fields["id"] = answer.User
+	if made.User != "" {
+		out.fields["id"] = made.User
 	}
-	s.expose(out.fields, answer.Secrets)
+	s.expose(out.fields, made.Secrets)
 	return out, nil
 }
 

@@ -14,7 +14,7 @@ import (
 
 // refreshToken renews the token that token_ref names. The vault decides
 // whether the provider is asked at all.
-func (s *Set) refreshToken(ctx context.Context, r *request) (any, error) {
+func (s *Set) refreshToken(ctx context.Context, r *request) (answer, error) {
 	example := map[string]any{"token_ref": "tok_…"}
 	if f := r.args.only(r.tool, example, s.argumentNames(r.tool)...); f != nil {
 		return nil, f
@@ -145,7 +145,7 @@ func (s *Set) repeat(ctx context.Context, r *request, v *vault.Vault, old vault.
 
 // adopt stores a refresh token that a program brings along (full exposure)
 // and renews it at once. What it mints is a record of its own.
-func (s *Set) adopt(ctx context.Context, r *request) (any, error) {
+func (s *Set) adopt(ctx context.Context, r *request) (answer, error) {
 	b, f := s.bank(r.tool, r.args)
 	if f != nil {
 		return nil, f

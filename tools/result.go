@@ -47,8 +47,8 @@ type tokenAnswer struct {
 	further map[string]any
 }
 
-// MarshalJSON writes one flat object.
-func (a tokenAnswer) MarshalJSON() ([]byte, error) {
+// encode writes one flat object.
+func (a tokenAnswer) encode() ([]byte, error) {
 	type flat struct {
 		tokenResult
 		exposed
@@ -142,8 +142,8 @@ type userAnswer struct {
 	fields map[string]any
 }
 
-// MarshalJSON writes one flat object.
-func (a userAnswer) MarshalJSON() ([]byte, error) { return mergeJSON(a.userResult, a.fields) }
+// encode writes one flat object.
+func (a userAnswer) encode() ([]byte, error) { return mergeJSON(a.userResult, a.fields) }
 
 // errorResult is the one shape of every error.
 type errorResult struct {
@@ -164,8 +164,12 @@ type errorBody struct {
 	Example           map[string]any `json:"example,omitempty"`
 }
 
-func (s *Set) succeed(r *request, answer any) Result {
-	b, err := json.Marshal(answer)
+// answer is what a tool returns. It is no json.Marshaler: encoding/json would
+// read through the bytes of one a second time.
+type answer interface{ encode() ([]byte, error) }
+
+func (s *Set) succeed(r *request, a answer) Result {
+	b, err := a.encode()
 	if err != nil {
 		return s.fail(r, fault.From(err))
 	}

@@ -77,7 +77,7 @@ func (c *conversation) handle(ctx context.Context, m stdio.Message) stdio.Reply 
 	}
 	switch answer := c.mcp.HandleMessage(c.mcp.WithContext(ctx, c.session), m.Raw).(type) {
 	case mcp.JSONRPCResponse:
-		return stdio.Reply{Result: answer.Result}
+		return stdio.Reply{Result: tools.Encode(answer.Result)}
 	case mcp.JSONRPCError:
 		return stdio.Reply{Error: c.refusal(m.Method, answer.Error)}
 	}

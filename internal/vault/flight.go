@@ -41,17 +41,17 @@ const (
 
 // lead starts a flight. The caller holds v.mu and has found none.
 //
-// The work has a goroutine of its own, because the caller who began it may
+// The work has another goroutine, because the caller who began it may
 // leave before it ends.
 func (v *Vault) lead(ctx context.Context, key flightKey, work func(ctx context.Context) (Record, bool, error)) *flight {
 	f := &flight{done: make(chan struct{})}
 	v.flights[key] = f
 	v.flying.Add(1)
 	ctx = context.WithoutCancel(ctx)
-	go func() {
+	v.crew.fly(func() {
 		defer v.flying.Done()
 		v.land(key, f, func() (Record, bool, error) { return work(ctx) })
-	}()
+	})
 	return f
 }
 

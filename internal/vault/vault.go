@@ -70,6 +70,7 @@ type Vault struct {
 	closed  bool // no call comes in any more
 	ended   bool // nor does one go on
 	flying  sync.WaitGroup
+	crew    *crew
 	flights map[flightKey]*flight
 	cold    map[flightKey]cooling
 	cache   cache
@@ -203,8 +204,8 @@ func start(o Options, f folder, m meta, key *userKey, dataKey []byte) (*Vault, e
 		return nil, err
 	}
 	v := &Vault{folder: f, now: o.Now, random: o.Rand, ephemeral: o.Ephemeral, meta: m, sealer: s,
-		key:     userKey{source: key.source, path: key.path},
-		flights: map[flightKey]*flight{}, cold: map[flightKey]cooling{}, cache: newCache()}
+		key:  userKey{source: key.source, path: key.path},
+		crew: newCrew(), flights: map[flightKey]*flight{}, cold: map[flightKey]cooling{}, cache: newCache()}
 	if v.reader, err = newReader(f.store()); err != nil {
 		return nil, err
 	}
@@ -250,6 +251,7 @@ func (v *Vault) Close(ctx context.Context) error {
 	if again {
 		return nil
 	}
+	close(v.crew.home)
 	err := errors.Join(v.writer.close(), v.reader.close())
 	if v.ephemeral {
 		err = errors.Join(err, os.RemoveAll(string(v.folder)))
