@@ -279,3 +279,20 @@ func TestCheckTypes(t *testing.T) {
 		}
 	}
 }
+
+// TestEveryFieldCanBeChecked: the schemas in the binary compile.
+func TestEveryFieldCanBeChecked(t *testing.T) {
+	tried := 0
+	for _, w := range ways(t) {
+		for _, name := range slices.Concat(w.grant.Arguments, w.grant.Secrets) {
+			tried++
+			f := w.check(map[string]any{name: []any{}}, true)
+			if f == nil || !strings.Contains(f.Message, name+" must be a") {
+				t.Errorf("%v %s: %v", w, name, f)
+			}
+		}
+	}
+	if tried < 30 {
+		t.Errorf("only %d tried", tried)
+	}
+}
