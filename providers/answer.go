@@ -30,7 +30,8 @@ type Answer struct {
 
 	// Fields are the document's response properties that are no secrets, by
 	// name: string, bool, int64 or float64, only where they have the
-	// documented type. A string has at most 1024 printable characters.
+	// documented type. A string has at most 1024 printable characters. They
+	// and Secrets are read only when the Call asks for Fields.
 	Fields map[string]any
 	// Secrets are the documented ones that are.
 	Secrets map[string]secret.Value
@@ -88,7 +89,12 @@ func (c *Client) answer(call *Call, pl *plan, r *reply, asked time.Time, read re
 	if r.cut != nil || !d.whole || !usable {
 		return salvage(a), c.unclear(r)
 	}
-	a.Fields, a.Secrets = properties(pl, d)
+	if call.Fields {
+		a.Fields, a.Secrets = properties(pl, d)
+	}
+	if !c.withhold(call, &a) {
+		return salvage(a), c.unclear(r)
+	}
 	return a, nil
 }
 

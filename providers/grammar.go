@@ -20,13 +20,14 @@ func visible(s string) bool {
 	return true
 }
 
-// isScope checks RFC 6749 appendix A.4: scope-token *( SP scope-token ).
+// isScope checks RFC 6749 appendix A.4: scope-token *( SP scope-token ). What
+// mark-up is made of is refused too: a scope is shown to a model.
 func isScope(s string) bool {
 	if s == "" || len(s) > maxScope || s[0] == ' ' || s[len(s)-1] == ' ' || strings.Contains(s, "  ") {
 		return false
 	}
 	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' || s[i] == '"' || s[i] == '\\' {
+		if s[i] < ' ' || s[i] > '~' || strings.IndexByte("\"\\<>[](){}!`", s[i]) >= 0 {
 			return false
 		}
 	}
