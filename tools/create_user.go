@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"unicode"
 
 	"bankauth/internal/fault"
 	"bankauth/internal/secret"
@@ -176,7 +177,9 @@ func (s *Set) answerUser(ctx context.Context, r *request, v *vault.Vault, call p
 		out.TokenRef = rec.Ref
 	}
 	for name, value := range made.Fields {
-		out.fields[name] = value
+		if s.full() || brought(call, value) || wordless(value) {
+			out.fields[name] = value
+		}
 	}
 	if made.User != "" {
 		out.fields["id"] = made.User
@@ -193,4 +196,23 @@ func (s *Set) random(n int) (string, error) {
 		return "", err
 	}
 	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b))[:n], nil
+}
+
+// brought reports whether a value is one of the caller's own.
+func brought(call providers.Call, value any) bool {
+	for _, given := range call.Arguments {
+		if value == given {
+			return true
+		}
+	}
+	return false
+}
+
+// wordless reports whether a value is no text, or one that can hold neither a
+// sentence nor mark-up: what a provider makes up is not for a model to read.
+func wordless(value any) bool {
+	text, ok := value.(string)
+	return !ok || len(text) <= 128 && !strings.ContainsFunc(text, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_.~@+:|", r)
+	})
 }
