@@ -90,7 +90,10 @@ func fixed(name, kind, text string, id, key secret.Value) part {
 	if !strings.Contains(text, "{client_id}") && !strings.Contains(text, "{client_secret}") {
 		return part{name: name, kind: kind, text: text}
 	}
-	full := strings.NewReplacer("{client_id}", reveal(id), "{client_secret}", reveal(key)).Replace(text)
+	full := reveal(id)
+	if text != "{client_id}" {
+		full = strings.NewReplacer("{client_id}", full, "{client_secret}", reveal(key)).Replace(text)
+	}
 	return part{name: name, kind: "string", secret: secret.New(full), held: true}
 }
 

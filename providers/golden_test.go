@@ -80,7 +80,7 @@ func callOf(t *testing.T, p *schema.Provider, tool, grant string) Call {
 	if !ok {
 		t.Fatalf("%s does not serve %s %s", p.Name, tool, grant)
 	}
-	call := Call{Operation: op, Grant: g, CorrelationID: "corr-1", Arguments: map[string]any{}}
+	call := Call{Operation: op, Grant: g, CorrelationID: "corr-1", Arguments: map[string]any{}, Fields: true}
 	switch grant {
 	case schema.GrantPassword:
 		call.Password = secret.New("pass word")

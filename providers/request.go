@@ -32,6 +32,9 @@ type Call struct {
 	ClientID     secret.Value
 	ClientSecret secret.Value
 
+	// Fields asks for the Answer's Fields and Secrets.
+	Fields bool
+
 	// CorrelationID is sent as the request id where the provider has a header
 	// for it. One that is empty, longer than 255 characters or not plain
 	// ASCII is replaced by a random one.

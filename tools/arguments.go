@@ -3,7 +3,6 @@ package tools
 import (
 	"bytes"
 	"encoding/json"
-	"maps"
 	"slices"
 	"strings"
 
@@ -87,13 +86,13 @@ func (a arguments) secret(name string) secret.Value {
 	return secret.New(s)
 }
 
-// without returns the arguments that are the provider's.
+// without takes the named arguments out and returns the rest, which are the
+// provider's. There is no copy: a call reads its own arguments once.
 func (a arguments) without(names ...string) map[string]any {
-	rest := maps.Clone(map[string]any(a))
 	for _, n := range names {
-		delete(rest, n)
+		delete(a, n)
 	}
-	return rest
+	return a
 }
 
 // only refuses arguments that the tool does not have, and says which it has.

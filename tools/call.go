@@ -42,9 +42,6 @@ func (s *Set) Call(ctx context.Context, principal, tool string, args any) (resul
 		return s.Busy(tool)
 	}
 	defer s.flight.Add(-1)
-	ctx, cancel := context.WithTimeout(ctx, callDeadline)
-	defer cancel()
-
 	var f *fault.Fault
 	if r.args, f = read(args); f != nil {
 		return s.fail(r, f)

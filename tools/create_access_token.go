@@ -83,7 +83,7 @@ func (s *Set) planArguments(r *request) (providers.Call, error) {
 
 // newCall takes the secrets out of the arguments, by what they hold.
 func (s *Set) newCall(r *request, op *schema.Operation, g *schema.Grant, given map[string]any) providers.Call {
-	call := providers.Call{Operation: op, Grant: g, Arguments: given, CorrelationID: r.correlation}
+	call := providers.Call{Operation: op, Grant: g, Arguments: given, CorrelationID: r.correlation, Fields: s.full() || r.tool == schema.CreateUser}
 	for held, into := range map[string]*secret.Value{
 		schema.HeldClientID: &call.ClientID, schema.HeldClientSecret: &call.ClientSecret,
 		schema.HeldPassword: &call.Password, schema.HeldRefreshToken: &call.RefreshToken,

@@ -18,7 +18,7 @@ func Encode(result any) any {
 	if !ok || text.Annotations != nil || text.Meta != nil {
 		return result
 	}
-	b := make([]byte, 0, 128+3*len(text.Text))
+	b := make([]byte, 0, 128+len(text.Text)+len(text.Text)/4+len(r.RawStructuredContent))
 	b = append(b, '{')
 	if r.ResultType != "" {
 		b = appendText(append(b, `"resultType":`...), string(r.ResultType))

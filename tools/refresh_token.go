@@ -111,7 +111,7 @@ func (s *Set) renew(ctx context.Context, r *request, v *vault.Vault, old vault.R
 	if !ok {
 		return providers.Answer{}, noRefresh()
 	}
-	a, err := r.bank.Client.Token(ctx, providers.Call{Operation: op, Grant: g, RefreshToken: old.Token.Refresh, CorrelationID: r.correlation})
+	a, err := r.bank.Client.Token(ctx, providers.Call{Operation: op, Grant: g, RefreshToken: old.Token.Refresh, CorrelationID: r.correlation, Fields: s.full()})
 	var f *fault.Fault
 	if errors.As(err, &f) && f.Code == fault.Reauthorize && canRepeat {
 		// The refresh token is dead, but the user's password is held.
@@ -127,7 +127,7 @@ func (s *Set) repeat(ctx context.Context, r *request, v *vault.Vault, old vault.
 	if !ok {
 		return providers.Call{}, false
 	}
-	call := providers.Call{Operation: op, Grant: g, Arguments: map[string]any{}, CorrelationID: r.correlation}
+	call := providers.Call{Operation: op, Grant: g, Arguments: map[string]any{}, CorrelationID: r.correlation, Fields: s.full()}
 	switch old.Identity.Grant {
 	case schema.GrantClientCredentials:
 		return call, restore(call.Arguments, old.Identity.Account)

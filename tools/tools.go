@@ -57,12 +57,10 @@ type Options struct {
 // with the code busy.
 const DefaultLimit = 4096
 
-// upstreamDeadline bounds one exchange with a provider, and callDeadline the
-// whole call: hosts give up after about 60 s.
-const (
-	upstreamDeadline = 20 * time.Second
-	callDeadline     = 48 * time.Second
-)
+// upstreamDeadline bounds one exchange with a provider. A call makes at most
+// two in a row, or waits 25 s for a lock and then makes one, so that it ends
+// within 50 s: hosts give up after about 60.
+const upstreamDeadline = 20 * time.Second
 
 // Set is the tools over a choice of providers. It is safe for concurrent use.
 type Set struct {
