@@ -54,7 +54,7 @@ func (m *message) value(call *Call, f *schema.Field, id, key secret.Value) (part
 	if f.Held == "" {
 		if a, ok := call.Arguments[f.Argument]; ok && a != nil {
 			text, ok := argument(a)
-			if ok && f.Secret {
+			if ok && (f.Secret || f.Argument == authorizationCode) {
 				return part{name: f.Name, kind: f.Type, secret: secret.New(text), held: true}, true
 			}
 			return part{name: f.Name, kind: f.Type, text: text}, ok

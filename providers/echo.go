@@ -12,6 +12,10 @@ import (
 // a longer text: a client id such as "id" stands in half of all scopes.
 const leastInside = 8
 
+// authorizationCode is the argument of RFC 6749 §4.1.3. A caller may give it in
+// every exposure, and it is a credential all the same (§10.5).
+const authorizationCode = "code"
+
 // withhold takes the texts out of an answer that show a secret of the same
 // exchange: some servers throw back what they were sent, in whatever field. It
 // reports false when that was the user's id, without which there is no answer.
@@ -44,7 +48,7 @@ func (c *Client) exchanged(call *Call, a *Answer) []string {
 	for _, v := range a.Secrets {
 		secrets = append(secrets, reveal(v))
 	}
-	if code, ok := call.Arguments["code"].(string); ok { // RFC 6749 §4.1.3
+	if code, ok := call.Arguments[authorizationCode].(string); ok {
 		secrets = append(secrets, code)
 	}
 	if call.Operation.Auth.Style == schema.AuthBasic {

@@ -3,8 +3,10 @@ package providers
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
+	"net/url"
 	"os/exec"
 	"slices"
 	"strings"
@@ -51,7 +53,7 @@ func TestExplainIsWhatIsSent(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, s := range []string{"id-1", "k&y", "k%26y", "pass word", "pass+word", "rt+0", "rt%2B0", "bt-1", "aWQtMTpr"} {
+			for _, s := range []string{"id-1", "k&y", "k%26y", "pass word", "pass+word", "c+o%2Fde", `q'`, "rt+0", "rt%2B0", "bt-1", "aWQtMTpr"} {
 				if strings.Contains(line, s) {
 					t.Errorf("the line shows a secret: %s", line)
 				}
@@ -62,7 +64,9 @@ func TestExplainIsWhatIsSent(t *testing.T) {
 				t.Fatal(err)
 			}
 			body, _ := io.ReadAll(req.Body)
-			uncovered := strings.NewReplacer(
+			code, _ := g.args["code"].(string)
+			quoted, _ := json.Marshal(code)
+			uncovered := strings.NewReplacer("code=[secret]", "code="+url.QueryEscape(code), `"code":"[secret]"`, `"code":`+strings.ReplaceAll(string(quoted), "'", `'\''`),
 				"client_id=[secret]", "client_id=id-1", "client_secret=[secret]", "client_secret=k%26y%3D%2F%C3%BC", "app_id=[secret]", "app_id=id-1",
 				"password=[secret]", "password=pass+word", "refresh_token=[secret]", "refresh_token=rt%2B0",
 				`"client_id":"[secret]"`, `"client_id":"id-1"`, `"client_secret":"[secret]"`, `"client_secret":"k&y=/ü"`,
