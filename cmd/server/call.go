@@ -95,6 +95,9 @@ func (c *callCommand) arguments(p *process, tool tools.Tool) (map[string]any, er
 		if !ok || name == "" {
 			return nil, misuse("an argument is not of the form name=value; see `bankauth call --help`")
 		}
+		if _, has := input.Properties[name]; !has && !looksLikeName(name) {
+			return nil, misuse("an argument is none of " + tool.Name + "; see `bankauth call --help`")
+		}
 		if _, twice := args[name]; twice {
 			return nil, misuse("an argument is there twice; give each once")
 		}
@@ -105,6 +108,15 @@ func (c *callCommand) arguments(p *process, tool tools.Tool) (map[string]any, er
 		args[name] = typed(input.Properties[name].Type, value)
 	}
 	return args, nil
+}
+
+// looksLikeName reports whether the tool's refusal may repeat a name that it
+// does not have. A secret that was typed as an argument of its own may be cut
+// at the = signs with which base64 ends.
+func looksLikeName(name string) bool {
+	return len(name) <= 20 && !strings.ContainsFunc(name, func(r rune) bool {
+		return r != '_' && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	})
 }
 
 // fetch returns the value, or what stands in the file or on stdin that it

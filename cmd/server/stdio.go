@@ -90,6 +90,8 @@ func (c *conversation) refusal(method string, e mcp.JSONRPCErrorDetails) *stdio.
 	switch {
 	case strings.Contains(e.Message, "json:"), strings.Contains(e.Message, "unmarshal"):
 		return &stdio.Error{Code: e.Code, Message: "the parameters are not those of the method " + known(method)}
+	case e.Code == mcp.METHOD_NOT_FOUND:
+		return &stdio.Error{Code: e.Code, Message: "this server does not have the method " + known(method)}
 	case strings.Contains(e.Message, server.ErrToolNotFound.Error()):
 		return &stdio.Error{Code: e.Code, Message: "there is no such tool; tools/list lists them"}
 	case strings.Contains(e.Message, server.ErrResourceNotFound.Error()):
