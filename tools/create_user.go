@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -93,10 +94,12 @@ func (s *Set) clientToken(ctx context.Context, r *request, v *vault.Vault, call 
 // nameUser returns the user's id, made by us where the caller gives none and
 // the provider lets us choose it.
 func (s *Set) nameUser(call *providers.Call) (string, error) {
-	f := call.Operation.Field(strings.TrimPrefix(call.Operation.Answer.User, "/"))
-	if f == nil || f.Type != "string" {
+	name := strings.TrimPrefix(call.Operation.Answer.User, "/")
+	i := slices.IndexFunc(call.Operation.Fields, func(f schema.Field) bool { return f.Name == name && f.Type == "string" })
+	if i < 0 {
 		return "", nil // the provider names it; its answer says how
 	}
+	f := call.Operation.Fields[i]
 	if id, ok := call.Arguments[f.Argument].(string); ok {
 		return id, nil
 	}
@@ -109,12 +112,23 @@ func (s *Set) nameUser(call *providers.Call) (string, error) {
 }
 
 // choosePassword makes the user's password, unless the caller brings one, and
-// stores it. It returns nil where users have no password.
+// stores it. It returns whose it is where it is on trial, and nil elsewhere.
 func (s *Set) choosePassword(ctx context.Context, r *request, v *vault.Vault, call *providers.Call, id string) (*vault.Account, error) {
 	if call.Operation.HeldField(schema.HeldPassword) == nil {
 		return nil, nil
 	}
+	owner := s.owner(r, id)
 	if call.Password.IsZero() {
+		held, ok, err := v.Password(ctx, owner)
+		if err != nil {
+			return nil, err
+		}
+		if ok && id != "" {
+			// An earlier call, perhaps one whose answer was lost: should the
+			// user be there, this is the password.
+			call.Password = held
+			return nil, nil
+		}
 		text, err := s.random(26)
 		if err != nil {
 			return nil, err
@@ -124,27 +138,22 @@ func (s *Set) choosePassword(ctx context.Context, r *request, v *vault.Vault, ca
 	if id == "" {
 		return nil, nil // stored under the id of the answer
 	}
-	owner := s.owner(r, id)
-	if _, held, err := v.Password(ctx, owner); err != nil {
-		return nil, err
-	} else if held {
-		return nil, fault.New(fault.Conflict, "a user with this id was created here before",
-			"call create_access_token with grant_type=password and this username, or choose another id")
-	}
+	// Pending: it does not push out the password of a user who is there.
 	if err := v.KeepPassword(ctx, owner, call.Password); err != nil {
 		return nil, err
 	}
 	return &owner, nil
 }
 
-// userFailed forgets the password of a user that was surely not made.
+// userFailed abandons the password of a user that was surely not made. After
+// an uncertain answer it stays: the user may be there, and have it.
 func (s *Set) userFailed(ctx context.Context, v *vault.Vault, keep *vault.Account, err error) error {
 	var f *fault.Fault
 	if keep == nil || !errors.As(err, &f) || f.Code == fault.Uncertain || f.Code == fault.Internal {
 		return err
 	}
-	if forget := v.ForgetPassword(ctx, *keep); forget != nil {
-		return forget
+	if failed := v.AbandonPassword(ctx, *keep); failed != nil {
+		return failed
 	}
 	return err
 }
@@ -164,6 +173,9 @@ func (s *Set) answerUser(ctx context.Context, r *request, v *vault.Vault, call p
 			if err := v.KeepPassword(ctx, owner, call.Password); err != nil {
 				return nil, err
 			}
+		}
+		if err := v.ConfirmPassword(ctx, owner); err != nil {
+			return nil, err
 		}
 		out.PasswordStored = true
 	}

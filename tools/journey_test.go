@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"bankauth/internal/simulator"
 	"bankauth/schema"
 )
 
@@ -83,4 +84,21 @@ func TestFinapiJourney(t *testing.T) {
 		t.Errorf("unexpected error %v", twice)
 	}
 	h.ok(schema.CreateAccessToken, `{"provider":"finapi","grant_type":"password","username":"erika.m"}`)
+}
+
+// An answer that was lost costs nothing: the user is there, and its password
+// was stored before the request left.
+func TestLostAnswerOfCreateUser(t *testing.T) {
+	h := open(t)
+	h.ok(schema.CreateAccessToken, `{"provider":"finapi","grant_type":"client_credentials"}`)
+	h.sim.Bank("finapi").SetFault(simulator.Fault{Tool: schema.CreateUser, Times: 1, DropAfter: true})
+	lost := h.fault(schema.CreateUser, `{"provider":"finapi","id":"erika"}`)
+	if lost["code"] != "uncertain" {
+		t.Fatalf("unexpected error %v", lost)
+	}
+	again := h.fault(schema.CreateUser, `{"provider":"finapi","id":"erika"}`)
+	if again["code"] != "conflict" {
+		t.Fatalf("unexpected error %v", again)
+	}
+	h.ok(schema.CreateAccessToken, `{"provider":"finapi","grant_type":"password","username":"erika"}`)
 }

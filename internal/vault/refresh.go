@@ -98,11 +98,25 @@ func (v *Vault) renew(ctx context.Context, ref string, p Policy, seen int, mint 
 		return Record{}, false, storeFault(err)
 	}
 	t, err := ask(ctx, p, old, mint)
+	if err != nil && !t.Refresh.IsZero() {
+		return Record{}, false, v.salvaged(old, t, err)
+	}
 	if err != nil {
 		return Record{}, false, v.refused(old, lost, err)
 	}
 	rec, err := v.keep(ref, old, t)
 	return rec, false, err
+}
+
+// salvaged keeps the refresh token of an answer of which nothing else can be
+// used: the provider gave it, so the one before it may be dead.
+func (v *Vault) salvaged(old Record, t token.Token, err error) error {
+	old.Token.Refresh = t.Refresh
+	old.State, old.Reason = Uncertain, "the answer to a refresh could not be used, but for its refresh token"
+	if werr := v.mark(old, true, true); werr != nil {
+		return storeFault(werr)
+	}
+	return err
 }
 
 // keep writes the answer to a spent refresh token. It must not be lost here:

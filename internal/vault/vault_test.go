@@ -159,6 +159,25 @@ func TestRefreshRotates(t *testing.T) {
 	}
 }
 
+// A refresh token that came in an answer of no other use is the one to go on
+// with.
+func TestRefreshTokenBesideAnError(t *testing.T) {
+	v := open(t, withKey(folder(t)))
+	b := &bank{lifetime: time.Minute, refresh: true}
+	first := obtain(t, v, identity("authorization_code", ""), vault.Policy{}, b.mint)
+	next := secret.New("the-next-refresh-token")
+	_, _, err := v.Refresh(context.Background(), me, first.Ref, vault.Policy{Force: true}, func(context.Context, vault.Record) (token.Token, error) {
+		return token.Token{Refresh: next}, fault.New(fault.Uncertain, "half an answer", "call again")
+	})
+	if fault.From(err).Code != fault.Uncertain {
+		t.Fatalf("the caller must hear of it: %v", err)
+	}
+	rec, err := v.Get(context.Background(), me, first.Ref)
+	if err != nil || !rec.Token.Refresh.Equal(next) || rec.State != vault.Uncertain {
+		t.Errorf("the new refresh token was lost: %+v %v", rec, err)
+	}
+}
+
 func TestPasswordRecord(t *testing.T) {
 	v := open(t, withKey(folder(t)))
 	b := &bank{lifetime: time.Hour, refresh: true}
