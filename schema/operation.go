@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,9 +25,10 @@ type operationExtension struct {
 }
 
 type grantExtension struct {
-	Offer *bool             `yaml:"offer"`
-	Fixed map[string]string `yaml:"fixed"`
-	Note  string            `yaml:"note"`
+	Offer   *bool             `yaml:"offer"`
+	Fixed   map[string]string `yaml:"fixed"`
+	Default map[string]string `yaml:"default"`
+	Note    string            `yaml:"note"`
 }
 
 // UnmarshalYAML takes nothing for an empty mapping.
@@ -104,8 +106,16 @@ func (r *reader) grants(at place, tool string, fields []*field, required []strin
 		if more.Offer != nil && !*more.Offer {
 			continue
 		}
-		g := Grant{Name: name, Fixed: more.Fixed, Note: more.Note}
-		r.arguments(at, tool, &g, fields, required, x)
+		g := Grant{Name: name, Note: more.Note}
+		r.arguments(at, tool, &g, fields, required, x, more)
+		// An argument that is given stands before the text that is sent else.
+		g.Fixed = maps.Clone(more.Fixed)
+		for name, text := range more.Default {
+			if g.Fixed == nil {
+				g.Fixed = map[string]string{}
+			}
+			g.Fixed[name] = text
+		}
 		r.exemplify(at, &g, fields)
 		grants = append(grants, g)
 	}
@@ -116,15 +126,18 @@ func (r *reader) grants(at place, tool string, fields []*field, required []strin
 }
 
 // arguments says what a caller may and must give with g.
-func (r *reader) arguments(at place, tool string, g *Grant, fields []*field, required []string, x *operationExtension) {
-	for name := range g.Fixed {
-		if !slices.ContainsFunc(fields, func(f *field) bool { return f.Name == name }) {
-			r.wrong.add(r.overlay.file, r.line(x, "grants", g.Name, "fixed", name), "%s: the document has no property %q", at.text, name)
+func (r *reader) arguments(at place, tool string, g *Grant, fields []*field, required []string, x *operationExtension, more grantExtension) {
+	for key, texts := range map[string]map[string]string{"fixed": more.Fixed, "default": more.Default} {
+		for name := range texts {
+			if !slices.ContainsFunc(fields, func(f *field) bool { return f.Name == name }) {
+				r.wrong.add(r.overlay.file, r.line(x, "grants", g.Name, key, name), "%s: the document has no property %q", at.text, name)
+			}
 		}
 	}
 	for _, f := range fields {
-		_, fixed := g.Fixed[f.Name]
-		needed := slices.Contains(required, f.Name)
+		_, fixed := more.Fixed[f.Name]
+		_, filled := more.Default[f.Name]
+		needed := slices.Contains(required, f.Name) && !filled
 		switch {
 		case !f.belongs(g.Name), f.Name == grantField, fixed:
 			continue
@@ -150,7 +163,7 @@ func (r *reader) arguments(at place, tool string, g *Grant, fields []*field, req
 			continue
 		}
 		g.Arguments = append(g.Arguments, f.Argument)
-		if needed || f.required {
+		if needed || (f.required && !filled) {
 			g.Required = append(g.Required, f.Argument)
 		}
 	}

@@ -157,7 +157,7 @@ type Grant struct {
 	Arguments []string          `json:"arguments,omitempty"` // arguments the caller may give
 	Required  []string          `json:"required,omitempty"`  // of those, the ones it must give
 	Secrets   []string          `json:"secrets,omitempty"`   // arguments that full exposure adds
-	Fixed     map[string]string `json:"fixed,omitempty"`     // wire name → text; "{client_id}" stands for the credential
+	Fixed     map[string]string `json:"fixed,omitempty"`     // wire name → text that is sent where no argument is; "{client_id}" stands for the credential
 	Note      string            `json:"note,omitempty"`      // a few words for the model, beside the arguments
 	Example   map[string]any    `json:"example,omitempty"`   // arguments of a call that Check accepts
 }
