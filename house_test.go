@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"flag"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -15,6 +16,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"bankauth/internal/config"
 )
 
 // rooms says what each room may import of ours, and why no more. A room that
@@ -97,7 +100,8 @@ var mayReveal = map[string]string{
 	"tools/result.go":                    "the only exit, beyond the exposure handle",
 	"tools/identity.go":                  "fingerprints a client id that a caller brought along",
 	"cmd/server/simulate.go":             "prints the simulator's made-up credentials",
-	"cmd/server/demo.go":                 "searches the transcript for the simulator's secrets",
+	"internal/journey/accounts.go":       "plays the program that uses a token",
+	"internal/journey/secrets.go":        "searches the transcript for the secrets",
 	"internal/simulator/finapi_users.go": "finAPI answers with the password",
 }
 
@@ -233,5 +237,31 @@ func TestDependenciesAreExplained(t *testing.T) {
 				t.Errorf("docs/dependencies.md speaks of %s, which go.mod does not require", name)
 			}
 		}
+	}
+}
+
+var update = flag.Bool("update", false, "rewrite the generated parts of the docs")
+
+// TestReadmeSettings holds the README's table against the declarations.
+func TestReadmeSettings(t *testing.T) {
+	const from, to = "<!-- settings -->\n", "<!-- /settings -->"
+	b, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(b), from)
+	_, after, ok2 := strings.Cut(rest, to)
+	if !ok || !ok2 {
+		t.Fatal("README.md has lost the marks around its settings table")
+	}
+	want := before + from + config.Markdown() + to + after
+	if *update {
+		if err := os.WriteFile("README.md", []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if want != string(b) {
+		t.Error("README.md has another settings table than internal/config declares; run go test . -update")
 	}
 }

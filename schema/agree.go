@@ -1,7 +1,6 @@
 package schema
 
 import (
-	"net/http"
 	"slices"
 	"strings"
 )
@@ -12,7 +11,7 @@ var reserved = []string{"provider", grantField, "force", "token_ref"}
 // agree checks that what the document asks for and what the overlay fills in
 // make a call that can be sent.
 func (r *reader) agree(at place, op *Operation, fields []*field, x *operationExtension) {
-	if op.Method != http.MethodPost && op.Method != http.MethodPut {
+	if op.Method != "POST" && op.Method != "PUT" {
 		r.refuse(at, "an operation that serves a tool must be a POST or a PUT")
 	}
 	for _, name := range op.Required {

@@ -41,7 +41,7 @@ func preach(text string, status int) manner {
 		if status < 300 {
 			delete(answer, "error") // with one it is no success
 			for name, good := range q.good {
-				if name == "access_token" || name == "refresh_token" || name == "id" {
+				if name == "access_token" || name == "refresh_token" || name == "id" || name == "password" {
 					answer[name] = good
 				}
 			}

@@ -16,6 +16,7 @@ var mistyped = []string{
 	"%", "% stdio", "stdio %", "stdio --client-secret=%", "stdio --client-secret %", "stdio --finapi-client-secret=%", "stdio --vault-key=%", "stdio -%", "stdio --%", "stdio --%=1",
 	"stdio --expose=%", "stdio --expose %", "stdio --log-level=%", "stdio --log-format=%", "stdio --providers=%", "stdio --simulate=%", "--client-secret=%", "-p %", "--vault-key=% stdio",
 	"call", "call %", "call % provider=finapi", "call create_access_token %", "call create_access_token =%", "call create_access_token %=", "call create_access_token %==", "call create_access_token %=x",
+	"call create_access_token provider=finapi grant_type=client_credentials %=", "call create_user provider=finapi %==", "call refresh_token token_ref=tok_a %=", "call create_access_token provider=finapi %=x",
 	"call create_access_token provider=%", "call create_access_token provider=finapi grant_type=%", "call create_access_token provider=finapi grant_type=password username=ada password=%",
 	"call create_access_token provider=finapi grant_type=client_credentials client_secret=%", "call create_access_token provider=finapi grant_type=client_credentials client_id=% client_secret=%",
 	"call create_access_token provider=finapi grant_type=client_credentials force=%", "call create_access_token provider=finapi provider=%", "call create_access_token provider=@%", "call create_access_token --%",
@@ -80,7 +81,7 @@ func TestCanarySettings(t *testing.T) {
 		if strings.Contains(env[0], "\x00") {
 			continue // no system takes it
 		}
-		for _, args := range [][]string{{"stdio"}, {"doctor", "--offline"}, {"doctor", "--offline", "--json"}, {"tokens", "list"}, {"config", "claude-code"}, {"version"},
+		for _, args := range [][]string{{"stdio"}, {"doctor", "--offline"}, {"tokens", "list"}, {"config", "claude-code"},
 			{"call", "create_access_token", "provider=finapi", "grant_type=password", "username=ada"}, {"call", "--explain", "create_access_token", "provider=finapi", "grant_type=client_credentials"}} {
 			w.command(t, env, "bankauth", args...)
 			for _, s := range w.empty() {

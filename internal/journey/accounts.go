@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"bankauth/internal/simulator"
 )
@@ -87,7 +88,9 @@ func (p *Play) read(ctx context.Context, ref string, from source) ([]string, err
 		request.Header[name] = values
 	}
 	request.Header.Set("Authorization", "Bearer "+record.Token.Access.Reveal())
-	response, err := http.DefaultClient.Do(request)
+	// A redirect would carry the token elsewhere.
+	client := http.Client{Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	response, err := client.Do(request)
 	if err != nil {
 		return nil, err
 	}
