@@ -21,7 +21,7 @@ import (
 // after every four megabytes that calls allocate. The limit keeps a burst from
 // growing the heap five times over.
 const (
-	collectAt  = 200       // percent of the live heap; GOGC overrides it
+	collectAt  = 400       // percent of the live heap; GOGC overrides it
 	softMemory = 512 << 20 // bytes; GOMEMLIMIT overrides it
 )
 

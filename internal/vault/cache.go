@@ -9,8 +9,8 @@ const (
 	// cacheAge is how long a record is served without a look at the store, so
 	// that a token which another process forgot is not handed out for longer.
 	cacheAge = time.Second
-	// writeBehind leaves the commit itself some of the promised 200 ms.
-	writeBehind = 170 * time.Millisecond
+	// writeBehind leaves the commit itself some of the promised second.
+	writeBehind = 900 * time.Millisecond
 )
 
 // cache holds client_credentials records, and the newest tokens of theirs that

@@ -14,7 +14,7 @@ import (
 //     policy's margin to live is handed out again unless p.Force; callers that
 //     arrive while a mint is under way share its answer, forced ones too. The
 //     first record is committed before Obtain returns (it survives the end of
-//     the process); later tokens of the record are written within 200 ms.
+//     the process); later tokens of the record are written within a second.
 //   - password: one record for each Identity, minted by every call; calls at
 //     the same time share one mint.
 //   - every other grant: a new record and a mint of its own, on disk before

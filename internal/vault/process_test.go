@@ -272,7 +272,7 @@ func TestKilledAfterObtain(t *testing.T) {
 	}
 }
 
-func TestNewerTokenIsWrittenWithin200ms(t *testing.T) {
+func TestNewerTokenIsWrittenWithinASecond(t *testing.T) {
 	dir, bank := folder(t), newProvider(t, 0)
 	p := spawn(t, order{Do: "obtain", Dir: dir, URL: bank.URL, Grant: "client_credentials", Account: "a", Calls: 50})
 	p.push()
@@ -281,7 +281,7 @@ func TestNewerTokenIsWrittenWithin200ms(t *testing.T) {
 		ref = strings.Fields(p.line())[0]
 	}
 	p.expect("done")
-	time.Sleep(300 * time.Millisecond) // the promise, and some for a busy machine
+	time.Sleep(1200 * time.Millisecond) // the promise, and some for a busy machine
 	p.kill()
 	got, err := open(t, withKey(dir)).Get(context.Background(), me, ref)
 	if err != nil || got.Generation != 50 || got.Token.Access.Reveal() != "access 50" {

@@ -9,7 +9,7 @@
 // Two kinds of token are kept in two ways. A client_credentials token can be
 // had again at any time: its record is committed once, before its token_ref is
 // handed out, and survives the end of the process; a newer token of the same
-// record goes to memory first and is written within 200 ms and on Close, so
+// record goes to memory first and is written within a second and on Close, so
 // that a killed process may fall back to the token before. Every other token
 // stands on a refresh token that cannot be had again without a person: an
 // intent is on disk before the provider is asked, the answer is on disk before
