@@ -48,6 +48,7 @@ var refusals = []struct {
 	{"version 1", `{"jsonrpc":"1.0","id":5,"method":"ping"}`, `5`, -32600, `"jsonrpc": "2.0"`},
 	{"params array", `{"jsonrpc":"2.0","id":5,"method":"ping","params":[1]}`, `5`, -32602, "params are"},
 	{"method twice", `{"jsonrpc":"2.0","id":5,"method":"ping","method":"tools/list"}`, `5`, -32600, "key twice"},
+	{"method twice, before the id", `{"jsonrpc":"2.0","method":"ping","method":"tools/list","id":5}`, `5`, -32600, "key twice"},
 	{"method twice, escaped", `{"jsonrpc":"2.0","id":5,"method":"ping","m\u0065thod":"tools/list"}`, `5`, -32600, "key twice"},
 	{"METHOD", `{"jsonrpc":"2.0","id":5,"METHOD":"ping"}`, `5`, -32600, "case only"},
 	{"method and Method", `{"jsonrpc":"2.0","id":5,"method":"ping","Method":"tools/list"}`, `5`, -32600, "case only"},

@@ -40,6 +40,7 @@ type scanner struct {
 	keys  [][]byte // of the objects that are open and whose keys matter
 	found reason   // the first fault that does not end the scan
 	end   reason   // the fault that ended it
+	ids   bool     // the id stands there twice, so that there is none
 	env   envelope
 }
 

@@ -46,7 +46,7 @@ func (s *scanner) key(at place, base int, key []byte) {
 		case bytes.Equal(k, key):
 			s.note(keyTwice)
 			if at == atTop && string(key) == "id" {
-				s.env.id, s.env.hasID = nil, false
+				s.ids, s.env.id, s.env.hasID = true, nil, false
 			}
 		case at != inArguments && bytes.EqualFold(k, key):
 			s.note(keyCase)
@@ -70,7 +70,7 @@ func (s *scanner) keep(at place, key, raw []byte) {
 		}
 		s.env.hasVersion = true
 	case "id":
-		if s.found != keyTwice {
+		if !s.ids {
 			s.env.id, s.env.hasID = usableID(raw), true
 		}
 	case "method":
