@@ -151,6 +151,35 @@ func TestNotSentIsSentOnce(t *testing.T) {
 	}
 }
 
+// halting writes nothing until it is told to.
+type halting struct {
+	net.Conn
+	entered, leave chan struct{}
+}
+
+func (c halting) Write([]byte) (int, error) {
+	close(c.entered)
+	<-c.leave
+	return 0, net.ErrClosed
+}
+
+// TestWriteUnderWayIsSent: whoever gives a request up while it is being
+// written must not take it for one that never left.
+func TestWriteUnderWayIsSent(t *testing.T) {
+	inner := halting{entered: make(chan struct{}), leave: make(chan struct{})}
+	c, done := &conn{Conn: inner}, make(chan struct{})
+	go func() { _, _ = c.Write([]byte("grant")); close(done) }()
+	<-inner.entered
+	if c.written.Load() == 0 {
+		t.Error("a write that is under way counts as nothing sent")
+	}
+	close(inner.leave)
+	<-done
+	if n := c.written.Load(); n != 0 {
+		t.Errorf("%d bytes counted of a write that wrote none", n)
+	}
+}
+
 // TestManyCallers makes sure that callers share connections, and that under
 // load no answer reaches another caller.
 func TestManyCallers(t *testing.T) {

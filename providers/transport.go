@@ -127,7 +127,10 @@ type conn struct {
 }
 
 func (c *conn) Write(b []byte) (int, error) {
+	// Counted before it leaves: net/http may give a request up while another
+	// goroutine is still in here, and what is on its way is not unsent.
+	c.written.Add(int64(len(b)))
 	n, err := c.Conn.Write(b)
-	c.written.Add(int64(n))
+	c.written.Add(int64(n - len(b)))
 	return n, err
 }
