@@ -17,6 +17,7 @@ type Argument struct {
 	Description string
 	Enum        []string
 	Required    bool
+	Providers   int // how many take it; 0: it is no provider's
 }
 
 // Publication is what the documents say about one tool, merged over the
@@ -179,6 +180,11 @@ func (m *merger) grantType() Argument {
 
 func (m *merger) argument(a *merged) Argument {
 	out := Argument{Name: a.field.Argument, Type: a.field.Type, Enum: a.enum(), Required: len(a.required) == len(m.calls)}
+	takers := map[*Provider]bool{}
+	for _, c := range slices.Concat(a.required, a.optional) {
+		takers[c.provider] = true
+	}
+	out.Providers = len(takers)
 	text := a.text()
 	for _, named := range []bool{true, false} {
 		out.Description = strings.TrimSpace(text + " " + m.clause(a, out.Required, named))

@@ -43,7 +43,8 @@ const (
 	noOutputs          // the words of all results: the names say enough
 	noLines            // how each provider is called: the resource and the errors say it
 	noProviders        // the enum of providers: the resource lists them
-	mostThrift  = noProviders
+	noOwn              // what only one provider has: the schemas are open then
+	mostThrift  = noOwn
 )
 
 // resourceName is where what does not fit a description stands.
@@ -146,11 +147,15 @@ func (s *Set) tool(w words, pub *schema.Publication, save thrift) (Tool, error) 
 		}
 		t.arguments = append(t.arguments, a.Name)
 	}
+	in, out := schema.Object(arguments), s.output(w)
+	if save >= noOwn {
+		drop(in, func(name string) bool { return ownOf(arguments, name) })
+		drop(out, func(name string) bool { return s.answering(w.name, name) == 1 })
+	}
 	var err error
-	if t.Input, err = json.Marshal(schema.Object(arguments)); err != nil {
+	if t.Input, err = json.Marshal(in); err != nil {
 		return Tool{}, err
 	}
-	out := s.output(w)
 	if save >= noOutputs || (save >= noRepeats && w.name == schema.RefreshToken) {
 		for p := out.Properties.Oldest(); p != nil; p = p.Next() {
 			p.Value.Description = ""
@@ -158,6 +163,38 @@ func (s *Set) tool(w words, pub *schema.Publication, save thrift) (Tool, error) 
 	}
 	t.Output, err = json.Marshal(out)
 	return t, err
+}
+
+// drop takes properties out of a schema, which then lets further ones pass.
+func drop(from *jsonschema.Schema, rare func(name string) bool) {
+	var names []string
+	for p := from.Properties.Oldest(); p != nil; p = p.Next() {
+		if rare(p.Key) {
+			names = append(names, p.Key)
+		}
+	}
+	for _, n := range names {
+		from.Properties.Delete(n)
+		from.AdditionalProperties = nil
+	}
+}
+
+// ownOf reports whether only one provider takes the argument.
+func ownOf(arguments []schema.Argument, name string) bool {
+	return slices.ContainsFunc(arguments, func(a schema.Argument) bool { return a.Name == name && a.Providers == 1 && !a.Required })
+}
+
+// answering counts the operations of tool whose answer has the field.
+func (s *Set) answering(tool, field string) int {
+	n := 0
+	for _, p := range s.all {
+		for _, op := range p.Operations {
+			if op.Tool == tool && slices.ContainsFunc(op.Answer.Fields, func(f schema.Field) bool { return f.Name == field }) {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // describe joins the words with the providers' lines, of which there are n.

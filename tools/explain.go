@@ -78,7 +78,10 @@ func (s *Set) explainedRefresh(ctx context.Context, r *request) ([]providers.Cal
 		return nil, err
 	}
 	if rec.Token.Refresh.IsZero() {
-		call, can := s.repeat(ctx, r, v, rec)
+		call, can, err := s.repeat(ctx, r, v, rec)
+		if err != nil {
+			return nil, err
+		}
 		if !can {
 			return nil, noRefreshToken()
 		}

@@ -1,6 +1,7 @@
 package tools_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -19,14 +20,17 @@ import (
 
 // generated is one of many third-party banks; what they have differs with the
 // number, as banks differ.
-type generated struct{ N int }
+type generated struct {
+	N      int
+	AllOwn bool // each has an argument that nobody else has
+}
 
 func (g generated) Name() string      { return fmt.Sprintf("bank-%03d", g.N) }
 func (g generated) JSON() bool        { return g.N%2 == 0 }
 func (g generated) Password() bool    { return g.N%3 == 0 }
 func (g generated) Users() bool       { return g.N%5 == 0 }
-func (g generated) Own() bool         { return g.N%20 == 7 } // an argument that nobody else has
-func (g generated) Description() bool { return g.N%4 == 0 }  // describes things in its own words
+func (g generated) Own() bool         { return g.AllOwn || g.N%20 == 7 } // an argument that nobody else has
+func (g generated) Description() bool { return g.N%4 == 0 }              // describes things in its own words
 
 var generatedDocument = template.Must(template.New("document").Parse(`openapi: 3.1.0
 info: {title: {{.Name}}, version: '1'}
@@ -107,14 +111,16 @@ actions:
 `))
 
 // hundred opens the tools over the three and n generated banks.
-func hundred(t *testing.T, n int) (*house, []*schema.Provider) {
+func hundred(t *testing.T, n int) (*house, []*schema.Provider) { return hundredOf(t, n, false) }
+
+func hundredOf(t *testing.T, n int, allOwn bool) (*house, []*schema.Provider) {
 	t.Helper()
 	var banks []tools.Bank
 	var all []*schema.Provider
 	transport := providers.NewTransport()
 	t.Cleanup(transport.CloseIdleConnections)
 	for i := range n {
-		g := generated{i + 1}
+		g := generated{i + 1, allOwn}
 		var doc, overlay strings.Builder
 		if err := generatedDocument.Execute(&doc, g); err != nil {
 			t.Fatal(err)
@@ -159,6 +165,38 @@ func TestAHundredProviders(t *testing.T) {
 		})
 	}
 }
+
+// TestAHundredWithTheirOwn: where each bank has an argument that no other has,
+// those are not listed, and the schema lets them pass.
+func TestAHundredWithTheirOwn(t *testing.T) {
+	h, all := hundredOf(t, 100, true)
+	list := listed(t, h.Set)
+	if len(list) > mostList {
+		t.Errorf("tools/list has %d bytes, at most %d are allowed", len(list), mostList)
+	}
+	if bytes.Contains(list, []byte("tenant_")) || !bytes.Contains(list, []byte(resourceOfAll)) {
+		t.Error("an argument of one bank among a hundred belongs into its resource")
+	}
+	var decoded struct {
+		Tools []struct {
+			Name        string
+			InputSchema map[string]any
+		}
+	}
+	if err := json.Unmarshal(list, &decoded); err != nil {
+		t.Fatal(err)
+	}
+	if closed, has := decoded.Tools[0].InputSchema["additionalProperties"]; has {
+		t.Errorf("%s must let unlisted arguments pass, it says %v", decoded.Tools[0].Name, closed)
+	}
+	resourceHolds(t, h, all[42])
+	got := h.fault(schema.CreateAccessToken, `{"provider":"bank-042","grant_type":"client_credentials","tenant_42":"x"}`)
+	if got["code"] != "not_configured" {
+		t.Errorf("an unlisted argument is taken all the same: %v", got)
+	}
+}
+
+const resourceOfAll = "resource bankauth://providers/{name}"
 
 // resourceHolds checks that a provider's resource has what a call needs.
 func resourceHolds(t *testing.T, h *house, p *schema.Provider) {

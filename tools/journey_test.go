@@ -1,11 +1,13 @@
 package tools_test
 
 import (
+	"database/sql"
 	"fmt"
 	"testing"
 
 	"bankauth/internal/simulator"
 	"bankauth/schema"
+	"bankauth/tools"
 )
 
 const redirect = "https://app.example/callback"
@@ -101,4 +103,38 @@ func TestLostAnswerOfCreateUser(t *testing.T) {
 		t.Fatalf("unexpected error %v", again)
 	}
 	h.ok(schema.CreateAccessToken, `{"provider":"finapi","grant_type":"password","username":"erika"}`)
+}
+
+// A password that cannot be read now is not one that is not held: the token
+// outlives a vault that is out of order for a moment.
+func TestUnreadablePasswordEndsNoToken(t *testing.T) {
+	h := open(t)
+	user := h.ok(schema.CreateUser, `{"provider":"finapi"}`)
+	acting := h.ok(schema.CreateAccessToken, fmt.Sprintf(`{"provider":"finapi","grant_type":"password","username":%q}`, user["id"]))
+	ref := acting["token_ref"].(string)
+	rec, err := h.vault.Get(t.Context(), tools.Local, ref)
+	if err != nil || !h.sim.Bank("finapi").Revoke(rec.Token.Refresh.Reveal()) {
+		t.Fatalf("the refresh token was not there to be revoked: %v", err)
+	}
+	status, err := h.vault.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rename := func(from, to string) {
+		db, err := sql.Open("sqlite", status.Path+"/vault.db")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if _, err := db.ExecContext(t.Context(), "ALTER TABLE "+from+" RENAME TO "+to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rename("passwords", "elsewhere")
+	refresh := fmt.Sprintf(`{"token_ref":%q,"force":true}`, ref)
+	if got := h.fault(schema.RefreshToken, refresh); got["code"] != "vault_unavailable" {
+		t.Errorf("unexpected error %v", got)
+	}
+	rename("elsewhere", "passwords")
+	h.ok(schema.RefreshToken, refresh)
 }

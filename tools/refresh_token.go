@@ -100,9 +100,12 @@ func (s *Set) renew(ctx context.Context, r *request, v *vault.Vault, old vault.R
 			Message: "this token was made with another client id or base URL than the server now uses",
 			Hint:    "call create_access_token for a new token"}
 	}
-	again, canRepeat := s.repeat(ctx, r, v, old)
 	if old.Token.Refresh.IsZero() {
-		if !canRepeat {
+		again, can, err := s.repeat(ctx, r, v, old)
+		if err != nil {
+			return providers.Answer{}, err
+		}
+		if !can {
 			return providers.Answer{}, noRefreshToken()
 		}
 		return r.bank.Client.Token(ctx, again)
@@ -113,34 +116,38 @@ func (s *Set) renew(ctx context.Context, r *request, v *vault.Vault, old vault.R
 	}
 	a, err := r.bank.Client.Token(ctx, providers.Call{Operation: op, Grant: g, RefreshToken: old.Token.Refresh, CorrelationID: r.correlation, Fields: s.full()})
 	var f *fault.Fault
-	if errors.As(err, &f) && f.Code == fault.Reauthorize && canRepeat {
-		// The refresh token is dead, but the user's password is held.
-		return r.bank.Client.Token(ctx, again)
+	if !errors.As(err, &f) || f.Code != fault.Reauthorize {
+		return a, err
 	}
-	return a, err
+	// The refresh token is dead, but the user's password may be held.
+	again, can, failed := s.repeat(ctx, r, v, old)
+	switch {
+	case failed != nil:
+		return a, failed
+	case !can:
+		return a, err
+	}
+	return r.bank.Client.Token(ctx, again)
 }
 
 // repeat returns the call that made a record, where we can make it again by
 // ourselves: client_credentials always, password where the password is held.
-func (s *Set) repeat(ctx context.Context, r *request, v *vault.Vault, old vault.Record) (providers.Call, bool) {
+// A vault that cannot be asked for it is an error: that nothing is held would
+// end the token.
+func (s *Set) repeat(ctx context.Context, r *request, v *vault.Vault, old vault.Record) (call providers.Call, can bool, err error) {
 	op, g, ok := r.bank.Client.Provider().Operation(schema.CreateAccessToken, old.Identity.Grant)
 	if !ok {
-		return providers.Call{}, false
+		return call, false, nil
 	}
-	call := providers.Call{Operation: op, Grant: g, Arguments: map[string]any{}, CorrelationID: r.correlation, Fields: s.full()}
+	call = providers.Call{Operation: op, Grant: g, Arguments: map[string]any{}, CorrelationID: r.correlation, Fields: s.full()}
 	switch old.Identity.Grant {
 	case schema.GrantClientCredentials:
-		return call, restore(call.Arguments, old.Identity.Account)
+		can = restore(call.Arguments, old.Identity.Account)
 	case schema.GrantPassword:
-		held, ok, err := v.Password(ctx, s.owner(r, old.Identity.Account))
-		if err != nil || !ok {
-			return providers.Call{}, false
-		}
-		call.Password = held
+		call.Password, can, err = v.Password(ctx, s.owner(r, old.Identity.Account))
 		call.Arguments["username"] = old.Identity.Account
-		return call, true
 	}
-	return providers.Call{}, false
+	return call, can, err
 }
 
 // adopt stores a refresh token that a program brings along (full exposure)

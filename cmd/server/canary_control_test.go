@@ -138,5 +138,5 @@ func TestCanaryPanics(t *testing.T) {
 	if text, set := os.LookupEnv("PANIC"); set {
 		panic(text)
 	}
-	t.Skip("run by TestCanaryIsFoundEverywhere")
+	// By itself there is nothing to do: TestCanaryIsFoundEverywhere runs it.
 }
