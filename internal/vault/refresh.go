@@ -30,8 +30,9 @@ const (
 // Reauthorize ends the token: it is kept and marked, and answers the same
 // fault from then on. After any other fault the token is what it was.
 //
-// A client_credentials record is minted like Obtain does it. Cool-down,
-// cancelled contexts and errors are as with Obtain.
+// A client_credentials record is minted like Obtain does it. Cancelled contexts
+// and errors are as with Obtain, and so is the cool-down, which holds for a
+// forced refresh too.
 func (v *Vault) Refresh(ctx context.Context, principal, ref string, p Policy, mint Mint) (rec Record, reused bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return Record{}, false, err
@@ -113,37 +114,27 @@ func (v *Vault) renew(ctx context.Context, ref string, p Policy, seen int, mint 
 func (v *Vault) salvaged(old Record, t token.Token, err error) error {
 	old.Token.Refresh = t.Refresh
 	old.State, old.Reason = Uncertain, "the answer to a refresh could not be used, but for its refresh token"
-	if werr := v.mark(old, true, true); werr != nil {
+	if werr := v.insist(v.marking(old, true)); werr != nil {
 		return storeFault(werr)
 	}
 	return err
 }
 
-// keep writes the answer to a spent refresh token. It must not be lost here:
-// where the store fails it is tried again, and past that is the place of a
-// spill file.
+// keep writes the answer to a spent refresh token.
 func (v *Vault) keep(ref string, old Record, t token.Token) (rec Record, err error) {
 	rec = minted(old, t, v.now())
 	var gone bool
-	for i := range storeTries {
-		if i > 0 {
-			time.Sleep(storePause << i)
-		}
-		err = v.writer.do(true, func(tx *transaction) error {
-			r, there, err := one(tx, selectByRef, ref)
-			if gone = !there; err != nil || gone {
-				return err
-			}
-			if _, err := v.rewrite(tx, r, rec); err != nil {
-				return err
-			}
-			_, err = tx.exec(deleteIntent, ref)
+	err = v.insist(func(tx *transaction) error {
+		r, there, err := one(tx, selectByRef, ref)
+		if gone = !there; err != nil || gone {
 			return err
-		})
-		if err == nil {
-			break
 		}
-	}
+		if _, err := v.rewrite(tx, r, rec); err != nil {
+			return err
+		}
+		_, err = tx.exec(deleteIntent, ref)
+		return err
+	})
 	if err != nil {
 		return Record{}, storeFault(err)
 	}
@@ -151,6 +142,21 @@ func (v *Vault) keep(ref string, old Record, t token.Token) (rec Record, err err
 		return Record{}, unknownRef()
 	}
 	return rec, nil
+}
+
+// insist writes what cannot be had a second time: the answer to a refresh
+// token, a code or a password that was spent. Where the store fails it is
+// tried again, and past that is the place of a spill file.
+func (v *Vault) insist(run func(tx *transaction) error) (err error) {
+	for i := range storeTries {
+		if i > 0 {
+			time.Sleep(storePause << i)
+		}
+		if err = v.writer.do(true, run); err == nil {
+			break
+		}
+	}
+	return err
 }
 
 // refused notes in the record why a refresh failed, and returns err. Where
@@ -169,18 +175,28 @@ func (v *Vault) refused(old Record, lost bool, err error) error {
 		old.State, old.Reason = Uncertain, "a refresh was sent and its answer never came"
 		_ = v.mark(old, false, true)
 	default:
-		_ = v.writer.do(false, func(tx *transaction) error {
-			_, err := tx.exec(deleteIntent, old.Ref)
-			return err
-		})
+		v.callOff(old.Ref)
 	}
 	return err
 }
 
+// callOff takes back the intent of a mint that has changed nothing. One that
+// cannot be taken back costs a look at the record, no more.
+func (v *Vault) callOff(ref string) {
+	_ = v.writer.do(false, func(tx *transaction) error {
+		_, err := tx.exec(deleteIntent, ref)
+		return err
+	})
+}
+
 // mark writes rec's state over whatever version is there.
 func (v *Vault) mark(rec Record, settled, durable bool) error {
+	return v.writer.do(durable, v.marking(rec, settled))
+}
+
+func (v *Vault) marking(rec Record, settled bool) func(tx *transaction) error {
 	rec.Updated = v.now().UTC().Truncate(time.Millisecond)
-	return v.writer.do(durable, func(tx *transaction) error {
+	return func(tx *transaction) error {
 		r, there, err := one(tx, selectByRef, rec.Ref)
 		if err != nil || !there {
 			return err
@@ -190,7 +206,7 @@ func (v *Vault) mark(rec Record, settled, durable bool) error {
 		}
 		_, err = tx.exec(deleteIntent, rec.Ref)
 		return err
-	})
+	}
 }
 
 // ended is the answer for a record whose grant is over.
@@ -227,22 +243,26 @@ func (v *Vault) grant(ctx context.Context, id Identity, ref string, p Policy, mi
 		return Record{}, false, storeFault(err)
 	}
 	t, err := ask(ctx, p, old, mint)
-	var kept stored
-	werr := v.writer.do(err == nil, func(tx *transaction) (failed error) {
-		if _, failed = tx.exec(deleteIntent, ref); failed != nil || err != nil {
-			return failed
-		}
-		if own {
-			kept, failed = v.adopt(tx, id, ref, t)
-		} else {
-			kept, failed = v.insert(tx, minted(Record{Ref: ref, Identity: id}, t, v.now()), nil)
-		}
-		return failed
-	})
-	if err == nil && werr != nil {
-		err = storeFault(werr)
+	if err != nil {
+		v.callOff(ref)
+		return Record{}, false, err
 	}
-	return kept.rec, false, err
+	var kept stored
+	err = v.insist(func(tx *transaction) (err error) {
+		if own {
+			kept, err = v.adopt(tx, id, ref, t)
+		} else {
+			kept, err = v.insert(tx, minted(Record{Ref: ref, Identity: id}, t, v.now()), nil)
+		}
+		if err == nil {
+			_, err = tx.exec(deleteIntent, ref)
+		}
+		return err
+	})
+	if err != nil {
+		return Record{}, false, storeFault(err)
+	}
+	return kept.rec, false, nil
 }
 
 // nameOf returns the ref of id's record, or a new one.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"bankauth/internal/token"
 	"bankauth/internal/vault"
 )
 
@@ -109,5 +110,32 @@ func TestAnotherProcessForgets(t *testing.T) {
 	}
 	if again := obtain(t, v, id, vault.Policy{}, b.mint); again.Ref == r.Ref || b.posts.Load() != 2 {
 		t.Fatal("a forgotten token was handed out")
+	}
+}
+
+// TestASpentGrantOutlivesAFailingStore: what a code, a password or a refresh
+// token was given for is written again until the store takes it.
+func TestASpentGrantOutlivesAFailingStore(t *testing.T) {
+	dir := folder(t)
+	v := open(t, withKey(dir))
+	b := &bank{lifetime: time.Minute, refresh: true}
+	var repairs sync.WaitGroup
+	failing := func(ctx context.Context, old vault.Record) (token.Token, error) {
+		alter(t, dir, "ALTER TABLE records RENAME TO elsewhere")
+		repairs.Go(func() {
+			time.Sleep(100 * time.Millisecond)
+			alter(t, dir, "ALTER TABLE elsewhere RENAME TO records")
+		})
+		return b.mint(ctx, old)
+	}
+	r := obtain(t, v, identity("authorization_code", ""), vault.Policy{}, failing)
+	repairs.Wait()
+	r, _, err := v.Refresh(context.Background(), me, r.Ref, vault.Policy{Force: true}, failing)
+	repairs.Wait()
+	if err != nil || r.Generation != 2 {
+		t.Fatalf("the answer to a refresh was lost: %+v %v", r, err)
+	}
+	if got, err := v.Get(context.Background(), me, r.Ref); err != nil || !got.Token.Refresh.Equal(r.Token.Refresh) {
+		t.Errorf("the store has another refresh token: %v", err)
 	}
 }
