@@ -51,14 +51,16 @@ func (s *Set) createUser(ctx context.Context, r *request) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A client that hangs up must not cost the answer.
-	send, cancel := context.WithTimeout(context.WithoutCancel(ctx), upstreamDeadline)
+	// A client that hangs up must not cost the answer, nor an answer in the
+	// last moment the password in it.
+	ctx = context.WithoutCancel(ctx)
+	send, cancel := context.WithTimeout(ctx, upstreamDeadline)
 	defer cancel()
 	made, err := r.bank.Client.User(send, call)
 	if err != nil {
-		return nil, s.userFailed(send, v, keep, err)
+		return nil, s.userFailed(ctx, v, s.owner(r, id), keep, made, err)
 	}
-	return s.answerUser(send, r, v, call, id, keep, made)
+	return s.answerUser(ctx, r, v, call, id, keep, made)
 }
 
 // planUser checks a create_user call and makes the provider's of it.
@@ -146,13 +148,18 @@ func (s *Set) choosePassword(ctx context.Context, r *request, v *vault.Vault, ca
 }
 
 // userFailed abandons the password of a user that was surely not made. After
-// an uncertain answer it stays: the user may be there, and have it.
-func (s *Set) userFailed(ctx context.Context, v *vault.Vault, keep *vault.Account, err error) error {
+// an uncertain answer it stays, or gives way to the one that came with it: the
+// user may be there, and have it.
+func (s *Set) userFailed(ctx context.Context, v *vault.Vault, owner vault.Account, keep *vault.Account, made providers.Answer, err error) error {
 	var f *fault.Fault
-	if keep == nil || !errors.As(err, &f) || f.Code == fault.Uncertain || f.Code == fault.Internal {
-		return err
+	var failed error
+	switch uncertain := !errors.As(err, &f) || f.Code == fault.Uncertain || f.Code == fault.Internal; {
+	case uncertain && !made.Password.IsZero() && owner.User != "":
+		failed = v.KeepPassword(ctx, owner, made.Password)
+	case !uncertain && keep != nil:
+		failed = v.AbandonPassword(ctx, *keep)
 	}
-	if failed := v.AbandonPassword(ctx, *keep); failed != nil {
+	if failed != nil {
 		return failed
 	}
 	return err

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"testing"
 
+	"bankauth/internal/secret"
 	"bankauth/internal/simulator"
+	"bankauth/internal/vault"
+	"bankauth/providers"
 	"bankauth/schema"
 	"bankauth/tools"
 )
@@ -103,6 +106,23 @@ func TestLostAnswerOfCreateUser(t *testing.T) {
 		t.Fatalf("unexpected error %v", again)
 	}
 	h.ok(schema.CreateAccessToken, `{"provider":"finapi","grant_type":"password","username":"erika"}`)
+}
+
+// The provider's own password is kept, also where it came in an answer that
+// cannot be used otherwise.
+func TestPasswordBesideAnError(t *testing.T) {
+	var client *providers.Client
+	h := open(t, func(o *tools.Options) { client = o.Banks[2].Client })
+	h.ok(schema.CreateAccessToken, `{"provider":"finapi","grant_type":"client_credentials"}`)
+	h.sim.Bank("finapi").SetFault(simulator.Fault{Tool: schema.CreateUser, Times: 1, Status: 201, Body: `{"id":"erika","password":"from-the-bank"`})
+	if cut := h.fault(schema.CreateUser, `{"provider":"finapi","id":"erika"}`); cut["code"] != "uncertain" {
+		t.Fatalf("unexpected error %v", cut)
+	}
+	owner := vault.Account{Principal: tools.Local, Provider: "finapi", Environment: client.Environment(), Client: client.Fingerprint(), User: "erika"}
+	held, _, err := h.vault.Password(t.Context(), owner)
+	if err != nil || !held.Equal(secret.New("from-the-bank")) {
+		t.Errorf("the password in the answer was lost: %v", err)
+	}
 }
 
 // A password that cannot be read now is not one that is not held: the token
