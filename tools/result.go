@@ -179,7 +179,7 @@ func (s *Set) succeed(r *request, a answer) Result {
 func (s *Set) fail(r *request, f *fault.Fault) Result {
 	body := errorBody{
 		Code: f.Code, Message: f.Message, Hint: f.Hint, Provider: f.Provider, ProviderCode: f.ProviderCode,
-		Retryable: f.Code.Retryable(), RetryAfterSeconds: int64((f.RetryAfter + time.Second - 1) / time.Second),
+		Retryable: f.Retryable(), RetryAfterSeconds: int64((f.RetryAfter + time.Second - 1) / time.Second),
 		CorrelationID: r.correlation, Required: f.Required, NotAllowed: f.NotAllowed, Example: f.Example,
 	}
 	if body.Provider == "" && r.bank != nil {

@@ -125,7 +125,7 @@ func coloured(p *process) bool { return isTerminal(p.out) && !p.env.Has("NO_COLO
 func (c *doctorCommand) documents(env config.Environment) ([]*schema.Provider, []check) {
 	all, err := offered(env, c.Settings)
 	if err == nil {
-		return all, []check{ok("documents", strings.Join(namesOf(all), ", "))}
+		return all, append([]check{ok("documents", strings.Join(namesOf(all), ", "))}, c.leftOut(env)...)
 	}
 	var checks []check
 	if lines := mistakes(err); len(lines) > 0 {
@@ -140,6 +140,27 @@ func (c *doctorCommand) documents(env config.Environment) ([]*schema.Provider, [
 		checks = append(checks, broken("documents", err))
 	}
 	return all, checks
+}
+
+// leftOut says which described providers a simulated server does not offer,
+// and whether a folder that was named holds none.
+func (c *doctorCommand) leftOut(env config.Environment) []check {
+	if c.ProviderDir == "" {
+		return nil
+	}
+	described, err := documents(env, c.Settings)
+	bundled, errBundled := schema.Bundled()
+	if err != nil || errBundled != nil {
+		return nil // documents has said it
+	}
+	if len(described) == len(bundled) {
+		return []check{needs("documents", "the folder that BANKAUTH_PROVIDER_DIR names holds no provider",
+			"put NAME.yaml and NAME.overlay.yaml into it; openapi/README.md says what they hold")}
+	}
+	if names := unsimulated(described); c.Simulate && len(c.Providers) == 0 {
+		return []check{note("documents", "left out: "+strings.Join(names, ", "), "--simulate sends nothing to a bank, and the simulator plays fintecture, flinks and finapi only")}
+	}
+	return nil
 }
 
 // reach connects to every provider at the same time.

@@ -20,6 +20,8 @@ func settingChecks(env config.Environment, all []*schema.Provider) []check {
 	var checks []check
 	for _, u := range env.Unknown(namesOf(all)) {
 		switch {
+		case ownName(u.Name, all) != "":
+			checks = append(checks, needs("settings", u.Name+" is set and nobody reads it", "did you mean "+ownName(u.Name, all)+"?"))
 		case u.DidYouMean != "":
 			checks = append(checks, needs("settings", u.Name+" is set and nobody reads it", "did you mean "+u.DidYouMean+"?"))
 		case strings.HasPrefix(u.Name, "BANKAUTH_"):
@@ -35,6 +37,21 @@ func settingChecks(env config.Environment, all []*schema.Provider) []check {
 		checks = append(checks, ok("settings", "every variable that is set is known"))
 	}
 	return checks
+}
+
+// ownName returns the setting for a variable that is named as the provider
+// names the credential, such as FINTECTURE_APP_ID; "" for any other.
+func ownName(variable string, all []*schema.Provider) string {
+	for _, p := range all {
+		prefix := config.Prefix(p.Name)
+		switch variable {
+		case prefix + "_" + strings.ToUpper(p.Credentials.ClientID):
+			return prefix + "_CLIENT_ID"
+		case prefix + "_" + strings.ToUpper(p.Credentials.ClientSecret):
+			return prefix + "_CLIENT_SECRET"
+		}
+	}
+	return ""
 }
 
 // providers looks at what is set for each provider and returns the clients of
@@ -88,9 +105,6 @@ func (c *doctorCommand) unset(p *schema.Provider, missing []string) check {
 	}
 	if p.Credentials.Help != "" {
 		steps = append(steps, "where to find it: "+p.Credentials.Help)
-	}
-	if c.Simulate {
-		steps = append(steps, "--simulate leaves it as it is: the simulator plays fintecture, flinks and finapi only")
 	}
 	text, fix := strings.Join(missing, " and ")+" not set", strings.Join(steps, "\n")
 	if len(missing) < 2 || len(c.Providers) > 0 {

@@ -83,8 +83,30 @@ func offered(env config.Environment, settings config.Settings) ([]*schema.Provid
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(all, func(p *schema.Provider) bool { return !slices.Contains(names, p.Name) }), nil
+	all = slices.DeleteFunc(all, func(p *schema.Provider) bool { return !slices.Contains(names, p.Name) })
+	if !settings.Simulate {
+		return all, nil
+	}
+	if real := unsimulated(all); len(real) > 0 && len(settings.Providers) > 0 {
+		return nil, fault.New(fault.NotConfigured, real[0]+cannotSimulate,
+			"take it out of BANKAUTH_PROVIDERS (--providers), or leave --simulate out")
+	}
+	return slices.DeleteFunc(all, func(p *schema.Provider) bool { return !simulated(p) }), nil
 }
+
+// unsimulated names those of all that the simulator does not play. Where
+// everything is to be simulated they are left out: nothing may be sent then.
+func unsimulated(all []*schema.Provider) []string {
+	var names []string
+	for _, p := range all {
+		if !simulated(p) {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
+const cannotSimulate = " cannot be simulated: the simulator plays fintecture, flinks and finapi"
 
 func namesOf(all []*schema.Provider) []string {
 	var names []string
@@ -121,7 +143,7 @@ func (s *service) banks(ctx context.Context, all []*schema.Provider) ([]tools.Ba
 // clientOptions says how p is reached, and which variables are missing. Where
 // it is simulated, the address and the credentials are still to be put in.
 func clientOptions(env config.Environment, settings config.Settings, p *schema.Provider) (providers.Options, []string, error) {
-	if settings.Simulate && simulated(p) {
+	if settings.Simulate {
 		return providers.Options{Environment: config.Simulated}, nil, nil
 	}
 	set, err := env.Provider(p.Name, environmentsOf(p)...)
@@ -132,7 +154,7 @@ func clientOptions(env config.Environment, settings config.Settings, p *schema.P
 	variable := config.Prefix(p.Name) + "_ENVIRONMENT"
 	switch _, has := p.Environment(set.Environment); {
 	case set.Environment == config.Simulated && !simulated(p):
-		return providers.Options{}, nil, fault.New(fault.NotConfigured, p.Name+" cannot be simulated: the simulator plays fintecture, flinks and finapi",
+		return providers.Options{}, nil, fault.New(fault.NotConfigured, p.Name+cannotSimulate,
 			"set "+variable+" to one of its own environments, or unset it")
 	case !has && !env.Has(variable):
 		o.Environment = "" // its document knows no sandbox: the first that it names
@@ -207,7 +229,7 @@ func vaultOptions(env config.Environment, settings config.Settings) (vault.Optio
 	}
 	o := vault.Options{Dir: dir, Key: vault.Key{Value: settings.VaultKey}}
 	if settings.VaultKey.Equal(secret.New("keyring:")) {
-		o.Key = vault.Key{} // the vault asks the keyring by itself
+		o.Key = vault.Key{Keyring: true}
 	}
 	return o, nil
 }

@@ -37,8 +37,8 @@ func Codes() []Code {
 		Conflict, RateLimited, Unavailable, Uncertain, VaultUnavailable, Busy, Internal}
 }
 
-// Retryable reports whether the same call may succeed later without anybody
-// changing anything.
+// Retryable reports whether a call that failed with the code may succeed later
+// without anybody changing anything, unless its Fault says otherwise.
 func (c Code) Retryable() bool {
 	switch c {
 	case RateLimited, Unavailable, Uncertain, VaultUnavailable, Busy:
@@ -57,6 +57,7 @@ type Fault struct {
 	Provider     string        // "" when no provider is concerned
 	ProviderCode string        // only a code that the provider documents
 	RetryAfter   time.Duration // 0: the provider did not say
+	Final        bool          // the same call fails until somebody changes something, whatever its code
 
 	// For a program that wants to correct its call and try again.
 	Required   []string       // arguments that are missing
@@ -76,6 +77,10 @@ func (f *Fault) Error() string { return string(f.Code) + ": " + f.Message }
 
 // Unwrap returns the cause.
 func (f *Fault) Unwrap() error { return f.Cause }
+
+// Retryable reports whether the same call may succeed later without anybody
+// changing anything.
+func (f *Fault) Retryable() bool { return f.Code.Retryable() && !f.Final }
 
 // Because sets the cause and returns f.
 func (f *Fault) Because(err error) *Fault {

@@ -22,7 +22,8 @@ import (
 //	locks/xx                    held while a token is refreshed, by the ref's first two letters
 //
 // The folder is 0700 and the files 0600; other modes are refused, not mended,
-// because whoever set them may have read the files already.
+// because whoever set them may have read the files already. Only a folder that
+// holds nothing yet, as mkdir leaves it, is closed to others on first use.
 type folder string
 
 func (f folder) store() string   { return filepath.Join(string(f), "vault.db") }
@@ -53,7 +54,38 @@ func (f folder) exists() (bool, error) {
 		return false, refuse("the vault's folder is not a folder",
 			fmt.Sprintf("remove %s, or set BANKAUTH_DATA_DIR to another folder", f), nil)
 	}
+	if ours(info) && open(info) && f.empty() {
+		return true, nil
+	}
 	return true, private("the vault's folder", string(f), info, "700")
+}
+
+// empty reports whether the folder holds nothing.
+func (f folder) empty() bool {
+	names, err := os.ReadDir(string(f))
+	return err == nil && len(names) == 0
+}
+
+// close takes from others what they may do in a folder that was empty, and
+// refuses it if they were quicker.
+func (f folder) close() error {
+	info, err := os.Stat(string(f))
+	if err != nil || !open(info) {
+		return err
+	}
+	if err := os.Chmod(string(f), 0o700); err != nil {
+		return err
+	}
+	names, err := os.ReadDir(string(f))
+	if err != nil {
+		return err
+	}
+	for _, entry := range names { // those of another process of ours may be there already
+		if info, err := entry.Info(); err == nil && !ours(info) {
+			return errors.New("another user's file came into the folder")
+		}
+	}
+	return nil
 }
 
 // make makes the folder and its folder of locks.
@@ -67,6 +99,10 @@ func (f folder) make() error {
 			return refuse("the vault's folder cannot be made",
 				fmt.Sprintf("make %s yourself with mode 700, or set BANKAUTH_DATA_DIR to another folder", f), err)
 		}
+	}
+	if err := f.close(); err != nil {
+		return refuse("the vault's folder is open to other users and cannot be closed",
+			fmt.Sprintf("make sure that nobody else has used it, then: chmod 700 %s", f), err)
 	}
 	if err := os.Mkdir(f.locks(), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return refuse("the vault's folder cannot be written",
@@ -134,7 +170,15 @@ func (f folder) sync() error {
 	return syncDirectory(d)
 }
 
-// refuse is the fault for a vault that cannot be used as it is.
+// refuse is the fault for a vault that cannot be used as it is, until somebody
+// changes something.
 func refuse(message, hint string, cause error) *fault.Fault {
+	f := unusable(message, hint, cause)
+	f.Final = true
+	return f
+}
+
+// unusable is the fault for a vault that may be usable in a moment.
+func unusable(message, hint string, cause error) *fault.Fault {
 	return fault.New(fault.VaultUnavailable, message, hint).Because(cause)
 }

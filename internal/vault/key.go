@@ -17,8 +17,9 @@ import (
 // keeps a file vault.key of mode 0600 in the vault's folder, made on first
 // use. Value and File together are refused.
 type Key struct {
-	Value secret.Value // base64, from BANKAUTH_VAULT_KEY
-	File  string       // names a file with base64, from BANKAUTH_VAULT_KEY_FILE
+	Value   secret.Value // base64, from BANKAUTH_VAULT_KEY
+	File    string       // names a file with base64, from BANKAUTH_VAULT_KEY_FILE
+	Keyring bool         // nothing but the keyring will do
 }
 
 // Where a key came from, as Status says it and as the vault remembers it.
@@ -64,6 +65,10 @@ func (k Key) existing(f folder, m meta) (*userKey, error) {
 	if err != nil || u != nil {
 		return u, err
 	}
+	if k.Keyring && m.source != sourceKeyring {
+		return nil, refuse("the vault's key is not in the OS keyring, as BANKAUTH_VAULT_KEY asks (it came from the "+m.source+")",
+			"unset BANKAUTH_VAULT_KEY, or set BANKAUTH_DATA_DIR to another folder for a vault with its key in the keyring", nil)
+	}
 	switch m.source {
 	case sourceKeyring:
 		text, err := keyringGet(m.account())
@@ -95,6 +100,7 @@ func (k Key) first(f folder, account string, random io.Reader) (*userKey, error)
 		return u, err
 	}
 	switch b, err := readKeyFile("the vault's key file", f.key()); {
+	case k.Keyring: // a key file that lies there is no answer
 	case err == nil:
 		return &userKey{bytes: b, source: sourceOwn, path: f.key()}, nil
 	case !errors.Is(err, fs.ErrNotExist):
@@ -107,6 +113,10 @@ func (k Key) first(f folder, account string, random io.Reader) (*userKey, error)
 	text := base64.StdEncoding.EncodeToString(b)
 	if keyringKeeps(account, text) {
 		return &userKey{bytes: b, source: sourceKeyring}, nil
+	}
+	if k.Keyring {
+		return nil, refuse("no OS keyring answers, and BANKAUTH_VAULT_KEY asks for one",
+			"unlock the keyring of your desktop session, or unset BANKAUTH_VAULT_KEY for a key file, or set it to 32 bytes in base64", nil)
 	}
 	if err := writeKeyFile(f, text); err != nil {
 		return nil, refuse("the vault's key file cannot be written", "give your user write access to "+string(f), err)

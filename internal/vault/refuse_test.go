@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -73,8 +74,8 @@ func mustRefuse(t *testing.T, o vault.Options, hint string) {
 	_, ierr := vault.Inspect(context.Background(), o)
 	for _, err := range []error{err, ierr} {
 		var f *fault.Fault
-		if !errors.As(err, &f) || f.Code != fault.VaultUnavailable || f.Message == "" || !strings.Contains(f.Hint, hint) {
-			t.Errorf("refused with %#v, want a hint with %q", err, hint)
+		if !errors.As(err, &f) || f.Code != fault.VaultUnavailable || f.Message == "" || f.Retryable() || !strings.Contains(f.Hint, hint) {
+			t.Errorf("refused with %#v, want it final with a hint that has %q", err, hint)
 		}
 	}
 	after := contents(t, o.Dir)
@@ -95,10 +96,11 @@ func TestRefusals(t *testing.T) {
 		spoil func(t *testing.T, o *vault.Options)
 		hint  string
 	}{
-		"wrong key": {func(t *testing.T, o *vault.Options) { o.Key.Value = secret.New(other) }, "key that this vault was made with"},
-		"no key":    {func(t *testing.T, o *vault.Options) { o.Key = vault.Key{} }, "BANKAUTH_VAULT_KEY"},
-		"short key": {func(t *testing.T, o *vault.Options) { o.Key.Value = secret.New("c2hvcnQ=") }, "openssl rand"},
-		"two keys":  {func(t *testing.T, o *vault.Options) { o.Key.File = "x" }, "only one"},
+		"wrong key":          {func(t *testing.T, o *vault.Options) { o.Key.Value = secret.New(other) }, "key that this vault was made with"},
+		"no key":             {func(t *testing.T, o *vault.Options) { o.Key = vault.Key{} }, "BANKAUTH_VAULT_KEY"},
+		"short key":          {func(t *testing.T, o *vault.Options) { o.Key.Value = secret.New("c2hvcnQ=") }, "openssl rand"},
+		"not in the keyring": {func(t *testing.T, o *vault.Options) { o.Key = vault.Key{Keyring: true} }, "unset BANKAUTH_VAULT_KEY"},
+		"two keys":           {func(t *testing.T, o *vault.Options) { o.Key.File = "x" }, "only one"},
 		"missing key file": {func(t *testing.T, o *vault.Options) {
 			o.Key = vault.Key{File: filepath.Join(t.TempDir(), "none")}
 		}, "put the key back"},
@@ -141,6 +143,42 @@ func TestRefusals(t *testing.T) {
 			c.spoil(t, &o)
 			mustRefuse(t, o, c.hint)
 		})
+	}
+}
+
+// TestAnEmptyFolder is closed to others, as mkdir does not.
+func TestAnEmptyFolder(t *testing.T) {
+	dir := t.TempDir()
+	chmod(t, dir, 0o755)
+	if s, err := vault.Inspect(t.Context(), withKey(dir)); err != nil || s.Made {
+		t.Fatalf("Inspect: %+v, %v", s, err)
+	}
+	v, err := vault.Open(t.Context(), withKey(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder is %v, %v", info.Mode(), err)
+	}
+}
+
+// TestOnlyTheKeyring makes no key file where the keyring was asked for.
+func TestOnlyTheKeyring(t *testing.T) {
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", "")
+	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+	if runtime.GOOS != "linux" {
+		t.Skip("the keyring of this platform cannot be hidden; run it on Linux")
+	}
+	o := vault.Options{Dir: folder(t), Key: vault.Key{Keyring: true}}
+	if v, err := vault.Open(t.Context(), o); err == nil {
+		_ = v.Close(t.Context())
+		t.Fatal("a vault was made without a keyring")
+	}
+	if _, err := os.Stat(filepath.Join(o.Dir, "vault.key")); err == nil {
+		t.Error("a key file was made")
 	}
 }
 

@@ -199,7 +199,7 @@ func storeFault(err error) *fault.Fault {
 	case errors.As(err, &f):
 		return f
 	case isBusy(err):
-		return refuse("the vault is busy in another process", "call again in a moment", err)
+		return unusable("the vault is busy in another process", "call again in a moment", err)
 	case isDamaged(err):
 		return refuse("the vault is damaged", "restore it from a backup; `bankauth doctor` names its folder", err)
 	case isReadOnly(err):
@@ -207,5 +207,5 @@ func storeFault(err error) *fault.Fault {
 	case isFull(err):
 		return refuse("the disk has no room for the vault", "free some space and call again", err)
 	}
-	return refuse("the vault cannot be used", "call again; if it stays, run `bankauth doctor`", err)
+	return unusable("the vault cannot be used", "call again; if it stays, run `bankauth doctor`", err)
 }

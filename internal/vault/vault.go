@@ -144,7 +144,7 @@ func found(ctx context.Context, o Options, f folder) (meta, *userKey, error) {
 	defer cancel()
 	release, err := hold(wait, f.making())
 	if err != nil {
-		return meta{}, nil, refuse("the vault's folder cannot be locked", "make sure that your user may write "+string(f)+" and call again", err)
+		return meta{}, nil, unusable("the vault's folder cannot be locked", "make sure that your user may write "+string(f)+" and call again", err)
 	}
 	defer release()
 	m, made, err := survey(ctx, f)
@@ -274,7 +274,7 @@ func (v *Vault) ready() (leave func(), err error) {
 }
 
 func closedFault() *fault.Fault {
-	return refuse("the vault is closed", "the server is stopping; start it again", errClosed)
+	return unusable("the vault is closed", "the server is stopping; start it again", errClosed)
 }
 
 func (v *Vault) draw() (string, error) {
