@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -148,6 +149,10 @@ func (s *Set) bank(tool string, args arguments) (*Bank, *fault.Fault) {
 			serving = append(serving, p.Name)
 		}
 	}
+	if len(serving) == 0 {
+		return nil, &fault.Fault{Code: fault.Unsupported, Message: "no provider that this server offers has " + tool,
+			Hint: "tell the user to offer one that has it: BANKAUTH_PROVIDERS lists those that are offered"}
+	}
 	if !ok {
 		return nil, &fault.Fault{Code: fault.InvalidArgument, Message: "the argument provider is missing",
 			Hint: "give provider: " + list(serving), Required: []string{"provider"}, Example: s.example(tool)}
@@ -182,8 +187,11 @@ func (s *Set) configured(b *Bank, call providers.Call) *fault.Fault {
 	if len(b.Missing) == 0 || (!call.ClientID.IsZero() && !call.ClientSecret.IsZero()) {
 		return nil
 	}
-	name := b.Client.Provider().Name
+	name, missing, are := b.Client.Provider().Name, strings.Join(b.Missing, " and "), "is"
+	if len(b.Missing) > 1 {
+		are = "are"
+	}
 	return &fault.Fault{Code: fault.NotConfigured, Provider: name,
-		Message: fmt.Sprintf("%s is not configured: %s is not set", name, list(b.Missing)),
-		Hint:    fmt.Sprintf("set %s in the server's environment and start it again; bankauth doctor shows what is set", list(b.Missing))}
+		Message: fmt.Sprintf("%s is not configured: %s %s not set", name, missing, are),
+		Hint:    fmt.Sprintf("set %s in the server's environment and start it again; bankauth doctor shows what is set", missing)}
 }
