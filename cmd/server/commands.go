@@ -6,6 +6,7 @@ import (
 	"io"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -71,7 +72,7 @@ func run(ctx context.Context, args, environ []string, in io.Reader, out, errw io
 	if len(args) == 0 {
 		return p.noCommand(parser)
 	}
-	chosen, err := parser.Parse(config.Args(args))
+	chosen, err := parser.Parse(config.Args(usual(args)))
 	switch {
 	case errors.Is(err, errHelped):
 		return exitOK
@@ -80,6 +81,17 @@ func run(ctx context.Context, args, environ []string, in io.Reader, out, errw io
 	}
 	chosen.BindTo(ctx, (*context.Context)(nil))
 	return p.report(chosen.Run(p))
+}
+
+// usual gives what people try first its meaning: help and --version.
+func usual(args []string) []string {
+	switch args[0] {
+	case "help":
+		return append(slices.Clone(args[1:]), "--help")
+	case "--version":
+		return append([]string{"version"}, args[1:]...)
+	}
+	return args
 }
 
 func newParser(p *process, args []string) (*kong.Kong, error) {

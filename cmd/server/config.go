@@ -9,6 +9,7 @@ import (
 	"bankauth/internal/config"
 	"bankauth/internal/fault"
 	"bankauth/internal/hosts"
+	"bankauth/schema"
 )
 
 type configCommand struct {
@@ -27,7 +28,7 @@ func (c *configCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	plain, err := c.pass(p.env)
+	plain, err := c.pass(p.env, all)
 	if err != nil {
 		return err
 	}
@@ -44,8 +45,22 @@ func (c *configCommand) Run(p *process) error {
 
 // pass returns the settings that were named here and that the host would not
 // hand on by itself.
-func (c *configCommand) pass(env config.Environment) (map[string]string, error) {
+func (c *configCommand) pass(env config.Environment, all []*schema.Provider) (map[string]string, error) {
 	plain := map[string]string{}
+	for _, p := range all {
+		environment, base := config.Prefix(p.Name)+"_ENVIRONMENT", config.Prefix(p.Name)+"_BASE_URL"
+		if c.Simulate || !env.Has(environment) && !env.Has(base) {
+			continue
+		}
+		set, err := env.Provider(p.Name, environmentsOf(p)...) // not as they stand: a wrong URL may hold a password
+		if err != nil {
+			return nil, err
+		}
+		plain[environment] = set.Environment
+		if set.BaseURL != "" {
+			plain[base] = set.BaseURL
+		}
+	}
 	if c.DataDir != "" || env.Has("XDG_STATE_HOME") && !c.Simulate {
 		dir, _, err := env.DataDir(c.Settings)
 		if err != nil {

@@ -9,7 +9,7 @@ import (
 // release is what the program knows of how it was built.
 type release struct {
 	Version string `json:"version"`
-	Commit  string `json:"commit,omitempty"` // "" where it was built outside a repository
+	Commit  string `json:"commit,omitempty"` // "" where the build was not stamped
 	Go      string `json:"go"`
 }
 
@@ -50,7 +50,7 @@ func (c *versionCommand) Run(p *process) error {
 	}
 	commit := r.Commit
 	if commit == "" {
-		commit = "not known: built outside a repository"
+		commit = "not known: the build has no stamp of one"
 	}
 	_, err := fmt.Fprintf(p.out, "bankauth %s\ncommit   %s\ngo       %s\n", r.Version, commit, r.Go)
 	return err
