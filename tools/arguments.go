@@ -153,8 +153,10 @@ func (s *Set) grant(b *Bank, args arguments) (*schema.Operation, *schema.Grant, 
 	p := b.Client.Provider()
 	name, ok := args.text("grant_type")
 	offered := p.Grants(schema.CreateAccessToken)
-	if op, g, found := p.Operation(schema.CreateAccessToken, name); ok && found {
-		return op, g, nil
+	if i := slices.IndexFunc(offered, func(grant string) bool { return plain(grant) == plain(name) }); ok && i >= 0 {
+		if op, g, found := p.Operation(schema.CreateAccessToken, offered[i]); found {
+			return op, g, nil
+		}
 	}
 	f := &fault.Fault{Code: fault.InvalidArgument, Provider: p.Name, Hint: p.Name + " offers grant_type " + list(offered)}
 	if op, g, found := p.Operation(schema.CreateAccessToken, offered[0]); found {
@@ -172,6 +174,16 @@ func (s *Set) grant(b *Bank, args arguments) (*schema.Operation, *schema.Grant, 
 		f.Message = "there is no such grant_type"
 	}
 	return nil, nil, f
+}
+
+// plain is a grant's name without what models get wrong in it.
+func plain(grant string) string {
+	return strings.Map(func(r rune) rune {
+		if r == ' ' || r == '-' {
+			return '_'
+		}
+		return r
+	}, strings.ToLower(grant))
 }
 
 // knows reports whether any provider offers the grant, so that its name may

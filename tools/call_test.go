@@ -23,6 +23,7 @@ func TestSlipsAreForgiven(t *testing.T) {
 	h := open(t)
 	for name, args := range map[string]string{
 		"case and spaces":          `{"provider":" Fintecture ","grant_type":"CLIENT_CREDENTIALS","scope":"PIS"}`,
+		"words of a grant":         `{"provider":"fintecture","grant_type":"Client credentials","scope":"PIS"}`,
 		"null and empty optionals": `{"provider":"fintecture","grant_type":"client_credentials","scope":"PIS","code":null,"redirect_uri":""}`,
 		"the object as a text":     `"{\"provider\":\"fintecture\",\"grant_type\":\"client_credentials\",\"scope\":\"PIS\"}"`,
 		"a boolean as a text":      `{"provider":"fintecture","grant_type":"client_credentials","scope":"PIS","force":"False"}`,
