@@ -61,7 +61,7 @@ type Client struct {
 }
 
 // New returns a client for p. It sends nothing and needs no credentials:
-// calls of a client that is not Configured answer not_configured. Its errors
+// calls of a client that lacks one answer not_configured. Its errors
 // are faults: not_configured for an option that cannot be used, internal for
 // a provider that was not compiled by package schema.
 func New(p *schema.Provider, o Options) (*Client, error) {
@@ -107,9 +107,6 @@ func (c *Client) Environment() string { return c.environment }
 
 // BaseURL returns the address that is called, without a trailing slash.
 func (c *Client) BaseURL() string { return c.base.text }
-
-// Configured reports whether both credentials are held.
-func (c *Client) Configured() bool { return !c.clientID.IsZero() && !c.clientSecret.IsZero() }
 
 // Fingerprint tells clients apart: the same text for the same client id at the
 // same address. The client secret has no part in it, so that a secret may be

@@ -96,7 +96,7 @@ func (c *Client) checkHeld(call *Call, id, key secret.Value) error {
 		return nil
 	}
 	if id.IsZero() || key.IsZero() {
-		return NotConfigured(c.provider)
+		return notConfigured(c.provider)
 	}
 	if !printable(call.ClientID) || !printable(call.ClientSecret) {
 		f := fault.New(fault.InvalidArgument, "client_id or client_secret holds a line break or another control character",
@@ -107,9 +107,9 @@ func (c *Client) checkHeld(call *Call, id, key secret.Value) error {
 	return nil
 }
 
-// NotConfigured is the fault of a provider whose credentials are not set. It
+// notConfigured is the fault of a provider whose credentials are not set. It
 // names the variables.
-func NotConfigured(p *schema.Provider) *fault.Fault {
+func notConfigured(p *schema.Provider) *fault.Fault {
 	f := fault.New(fault.NotConfigured, p.Title+" is not configured: its credentials are not set",
 		"set "+variable(p, "CLIENT_ID")+words(p.Credentials.ClientID)+" and "+
 			variable(p, "CLIENT_SECRET")+words(p.Credentials.ClientSecret)+help(p))

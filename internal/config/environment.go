@@ -67,10 +67,6 @@ func (e Environment) Has(name string) bool {
 	return ok
 }
 
-// HoldsPlaceholder reports whether the variable name counts as unset because
-// its value is a placeholder.
-func (e Environment) HoldsPlaceholder(name string) bool { return slices.Contains(e.placeholders, name) }
-
 // Placeholders returns the settings' variables, those of the given providers
 // included, that hold a placeholder; sorted.
 func (e Environment) Placeholders(providers []string) []string {
