@@ -65,7 +65,7 @@ func (r *reader) operation(path, method string, item *v3.PathItem, op *v3.Operat
 	var all []*Operation
 	for _, tool := range x.Serves {
 		o := &Operation{
-			ID: op.OperationId, Method: method, Path: path, Tool: tool, Description: strings.TrimSpace(op.Description),
+			ID: op.OperationId, Method: method, Path: path, Tool: tool,
 			Media: media, Auth: Auth(x.Auth), Headers: x.Headers, Required: required, Answer: answer,
 		}
 		for _, f := range fields {

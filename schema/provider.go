@@ -39,7 +39,8 @@ const (
 	HeldRefreshToken = "refresh_token"
 )
 
-// Provider is what a provider's two files say, compiled.
+// Provider is what a provider's two files say, compiled. Its JSON, and that of
+// its parts, is for tests to show.
 type Provider struct {
 	Name         string        `json:"name"`  // as the tools say it: ^[a-z][a-z0-9-]*$
 	Title        string        `json:"title"` // as people say it
@@ -95,18 +96,17 @@ type Rule struct {
 
 // Operation is one operation of the document and the tool that it serves.
 type Operation struct {
-	ID          string            `json:"id"` // operationId
-	Method      string            `json:"method"`
-	Path        string            `json:"path"`
-	Tool        string            `json:"tool"`
-	Description string            `json:"description,omitempty"`
-	Media       string            `json:"media"` // MediaForm or MediaJSON
-	Auth        Auth              `json:"auth"`
-	Headers     map[string]string `json:"headers,omitempty"`  // sent with every request
-	Fields      []Field           `json:"fields"`             // of the request body, in the document's order
-	Required    []string          `json:"required,omitempty"` // the document's list
-	Grants      []Grant           `json:"grants"`             // at least one; create_user has one without a name
-	Answer      Answer            `json:"answer"`
+	ID       string            `json:"id"` // operationId
+	Method   string            `json:"method"`
+	Path     string            `json:"path"`
+	Tool     string            `json:"tool"`
+	Media    string            `json:"media"` // MediaForm or MediaJSON
+	Auth     Auth              `json:"auth"`
+	Headers  map[string]string `json:"headers,omitempty"`  // sent with every request
+	Fields   []Field           `json:"fields"`             // of the request body, in the document's order
+	Required []string          `json:"required,omitempty"` // the document's list
+	Grants   []Grant           `json:"grants"`             // at least one; create_user has one without a name
+	Answer   Answer            `json:"answer"`
 
 	checksMade sync.Once
 	checks     map[string]*valueCheck // by Field.Name
