@@ -39,7 +39,8 @@ func (v *Vault) Status(ctx context.Context) (Status, error) {
 }
 
 // Inspect says what Status says without making or changing anything, also
-// where there is no vault yet. A refresh that was cut off counts as live. Its errors are those of Open.
+// where there is no vault yet. A refresh that was cut off counts as live. Its
+// errors are those of Open.
 func Inspect(ctx context.Context, o Options) (Status, error) {
 	o = o.filled()
 	f := folder(o.Dir)
