@@ -21,7 +21,7 @@ const maxWait = time.Hour
 //	429                          rate_limited, with Retry-After
 //	503                          unavailable, with Retry-After
 //	3xx                          unavailable: nothing is sent elsewhere
-//	the first rule that fits     what it says
+//	the first rule that fits     what it says; then RFC 6749 §5.2
 //	401, 403                     credentials_rejected
 //	408, 425                     uncertain
 //	any other 4xx                unavailable: it was refused, nothing changed
@@ -52,8 +52,30 @@ func (c *Client) rule(call *Call, status int, code string) *schema.Rule {
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable || status/100 == 3 {
 		return nil
 	}
-	for i := range c.provider.Errors.Rules {
-		r := &c.provider.Errors.Rules[i]
+	if r := fitting(c.provider.Errors.Rules, call, status, code); r != nil || code == "" {
+		return r
+	}
+	return fitting(standard(), call, status, code)
+}
+
+// standard is what the codes of RFC 6749 §5.2 mean where no rule of the
+// provider's says more.
+func standard() []schema.Rule {
+	return []schema.Rule{
+		{Code: "invalid_client", Fault: fault.CredentialsRejected, Say: "the provider refused the client credentials", Hint: "check the client id, the client secret and the environment"},
+		{Code: "unauthorized_client", Fault: fault.CredentialsRejected, Say: "the provider does not let this client use this grant", Hint: "use another grant_type, or have the provider allow it"},
+		{Code: "invalid_grant", Tool: schema.RefreshToken, Fault: fault.Reauthorize, Say: "the refresh token is no longer valid", Hint: "call create_access_token again; the user has to consent anew"},
+		{Code: "invalid_grant", Fault: fault.Reauthorize, Say: "the provider does not accept this grant: it is wrong, spent or expired", Hint: "get a new one, such as a new authorization code, and call again"},
+		{Code: "invalid_scope", Fault: fault.InvalidArgument, Say: "the provider does not grant this scope", Hint: "leave scope out, or ask for one that the client has"},
+		{Code: "invalid_request", Fault: fault.InvalidArgument, Say: "the provider found an argument missing or malformed", Hint: "check the arguments against resource bankauth://providers/{name}"},
+		{Code: "unsupported_grant_type", Fault: fault.Unsupported, Say: "the provider does not offer this grant", Hint: "use another grant_type"},
+	}
+}
+
+// fitting returns the first rule whose conditions all hold, or nil.
+func fitting(rules []schema.Rule, call *Call, status int, code string) *schema.Rule {
+	for i := range rules {
+		r := &rules[i]
 		switch {
 		case r.Code != "" && r.Code != code,
 			r.Status != 0 && r.Status != status,

@@ -139,3 +139,19 @@ func TestNotConfigured(t *testing.T) {
 		t.Error("nothing may be sent")
 	}
 }
+
+// A provider whose overlay has no rules is judged by the codes of the RFC.
+func TestStandardCodes(t *testing.T) {
+	for code, want := range map[string]fault.Code{
+		"invalid_client": fault.CredentialsRejected, "unauthorized_client": fault.CredentialsRejected, "invalid_grant": fault.Reauthorize,
+		"invalid_scope": fault.InvalidArgument, "invalid_request": fault.InvalidArgument, "unsupported_grant_type": fault.Unsupported,
+		"of_its_own": fault.Unavailable,
+	} {
+		p := flinks()
+		p.Errors.Rules = nil
+		_, f := ask(t, p, schema.RefreshToken, schema.GrantRefreshToken, answered(400, "", `{"error":"`+code+`"}`))
+		if f == nil || f.Code != want || f.ProviderCode != "" {
+			t.Errorf("%s: got %+v, want %s", code, f, want)
+		}
+	}
+}

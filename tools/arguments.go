@@ -3,6 +3,7 @@ package tools
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"slices"
 	"strings"
 
@@ -22,7 +23,7 @@ func read(raw any) (arguments, *fault.Fault) {
 	if text, ok := raw.(string); ok {
 		var v any
 		d := json.NewDecoder(bytes.NewReader([]byte(text)))
-		if strings.TrimSpace(text) != "" && (d.Decode(&v) != nil || d.More()) {
+		if strings.TrimSpace(text) != "" && (d.Decode(&v) != nil || d.Decode(new(any)) != io.EOF) {
 			return nil, notAnObject()
 		}
 		raw = v

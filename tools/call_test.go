@@ -43,6 +43,7 @@ func TestCorrectiveErrors(t *testing.T) {
 		{"no arguments", schema.CreateAccessToken, `{}`, "invalid_argument", "provider is missing"},
 		{"arguments that are a list", schema.CreateAccessToken, `["CANARY"]`, "invalid_argument", "not a JSON object"},
 		{"arguments that are broken text", schema.CreateAccessToken, `"{CANARY"`, "invalid_argument", "not a JSON object"},
+		{"arguments with something behind", schema.CreateAccessToken, `"{\"provider\":\"flinks\"}}"`, "invalid_argument", "not a JSON object"},
 		{"unknown provider", schema.CreateAccessToken, `{"provider":"CANARY","grant_type":"client_credentials"}`, "invalid_argument", "no such provider"},
 		{"provider of another tool", schema.CreateUser, `{"provider":"flinks"}`, "unsupported", "does not offer create_user"},
 		{"no grant", schema.CreateAccessToken, `{"provider":"flinks"}`, "invalid_argument", "grant_type is missing"},

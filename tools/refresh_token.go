@@ -24,6 +24,10 @@ func (s *Set) refreshToken(ctx context.Context, r *request) (answer, error) {
 		return nil, f
 	}
 	if s.full() && r.args.has(schema.HeldRefreshToken) {
+		if r.args.has("token_ref") {
+			return nil, &fault.Fault{Code: fault.InvalidArgument, Message: "token_ref and refresh_token are two ways to name a token",
+				Hint: "give one of them", NotAllowed: []string{schema.HeldRefreshToken}, Example: example}
+		}
 		return s.adopt(ctx, r)
 	}
 	ref, ok := r.args.text("token_ref")

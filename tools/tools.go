@@ -39,6 +39,9 @@ type Bank struct {
 	// Missing names the variables that a call needs and nobody set. Such a
 	// bank is listed all the same, and its calls say which variables to set.
 	Missing []string
+	// Fault is why the bank cannot be called at all: a setting of its own that
+	// is wrong. It answers every call, and the other banks go on.
+	Fault *fault.Fault
 	// Simulated says that Client talks to the built-in simulator.
 	Simulated bool
 }
@@ -184,6 +187,9 @@ func (s *Set) example(tool string) map[string]any {
 // configured says which variables are missing, unless the caller brings its
 // own credentials.
 func (s *Set) configured(b *Bank, call providers.Call) *fault.Fault {
+	if b.Fault != nil {
+		return b.Fault
+	}
 	if len(b.Missing) == 0 || (!call.ClientID.IsZero() && !call.ClientSecret.IsZero()) {
 		return nil
 	}

@@ -123,7 +123,12 @@ func (s *service) banks(ctx context.Context, all []*schema.Provider) ([]tools.Ba
 	for _, p := range all {
 		o, missing, err := clientOptions(s.env, s.settings, p)
 		if err != nil {
-			return nil, err
+			bank, err := misconfigured(p, err)
+			if err != nil {
+				return nil, err
+			}
+			banks = append(banks, bank)
+			continue
 		}
 		if o.Environment == config.Simulated {
 			if err := s.simulate(ctx, p, &o); err != nil {
@@ -138,6 +143,14 @@ func (s *service) banks(ctx context.Context, all []*schema.Provider) ([]tools.Ba
 		banks = append(banks, tools.Bank{Client: client, Missing: missing, Simulated: o.Environment == config.Simulated})
 	}
 	return banks, nil
+}
+
+// misconfigured is a bank with a wrong setting of its own: it is listed, and each
+// call of it says what is wrong. A server that did not start would only show
+// as disconnected in its host.
+func misconfigured(p *schema.Provider, wrong error) (tools.Bank, error) {
+	client, err := providers.New(p, providers.Options{})
+	return tools.Bank{Client: client, Fault: fault.From(wrong)}, err
 }
 
 // clientOptions says how p is reached, and which variables are missing. Where
