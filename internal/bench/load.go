@@ -49,6 +49,9 @@ type load struct {
 
 // rate is the calls per second, of the whole run where the server was too slow
 // for its window.
+// cost is the processor time that the server took for a call, in microseconds.
+func (l load) cost() float64 { return float64(l.processor.Microseconds()) / float64(max(1, l.calls)) }
+
 func (l load) rate() float64 {
 	if l.counted == 0 {
 		return float64(l.calls) / l.took.Seconds()
