@@ -37,7 +37,7 @@ func (c *stdioCommand) Run(ctx context.Context, p *process) error {
 		return err
 	}
 	server := stdio.Server{Handle: newConversation(ctx, s).handle, Limit: tools.DefaultLimit, Log: s.log}
-	err = server.Serve(ctx, p.in, p.out)
+	err = server.Serve(ctx, pollable(p.in), p.out)
 	if err != nil {
 		// The client is gone; there is nobody to tell but the log.
 		s.log.Debug().Err(err).Msg("the conversation ended")

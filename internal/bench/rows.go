@@ -29,7 +29,7 @@ func rows() []row {
 		{"eof", "40 calls piped in, input closed", "answers", 40, true, false, true, (*bench).eofRow},
 		{"callers", "500 callers, provider takes 50 ms", "calls/s", 8500, true, false, false, (*bench).callersRow},
 		{"connections", "new connections per 1,000 calls", "", 0, false, false, false, (*bench).connectionsRow},
-		{"reuse", "fresh token handed out again ÷ sent upstream, CPU a call", "", 0.3, false, false, false, (*bench).reuseRow},
+		{"reuse", "fresh token handed out again ÷ sent upstream, time", "", 0.3, false, false, false, (*bench).reuseRow},
 	}
 }
 

@@ -90,7 +90,7 @@ func (b *bench) reuseRow() (result, error) {
 	var ratios []float64
 	details := map[string]any{}
 	for i := range b.rounds + 1 {
-		sent, err := c.run(plan{callers: 64, force: true, during: b.turn})
+		sent, err := c.run(plan{callers: 1, force: true, during: b.turn})
 		if err != nil {
 			return result{}, err
 		}
@@ -98,7 +98,7 @@ func (b *bench) reuseRow() (result, error) {
 		if err != nil {
 			return result{}, err
 		}
-		again, err := c.run(plan{callers: 64, force: false, during: b.turn})
+		again, err := c.run(plan{callers: 1, force: false, during: b.turn})
 		if err != nil {
 			return result{}, err
 		}
@@ -109,7 +109,7 @@ func (b *bench) reuseRow() (result, error) {
 		if i == 0 {
 			continue // warming up
 		}
-		ratios = append(ratios, again.cost()/sent.cost())
+		ratios = append(ratios, sent.rate()/again.rate())
 		details["upstream_cpu_us"], details["reused_cpu_us"] = sent.cost(), again.cost()
 		details["upstream_calls_per_s"], details["reused_calls_per_s"] = sent.rate(), again.rate()
 		details["provider_calls_while_reusing"] = after.Calls - before.Calls

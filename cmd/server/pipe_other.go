@@ -1,0 +1,7 @@
+//go:build !unix
+
+package main
+
+import "io"
+
+func pollable(in io.Reader) io.Reader { return in }
