@@ -353,7 +353,7 @@ func TestCutOffRefreshIsUncertainUntilTheNextSuccess(t *testing.T) {
 func TestSyncedBeforeSentAndBeforeSaid(t *testing.T) {
 	strace, err := exec.LookPath("strace")
 	if err != nil {
-		t.Skip("needs strace")
+		t.Skip("needs strace: apt-get install strace")
 	}
 	dir, bank := folder(t), newProvider(t, 0)
 	v := open(t, withKey(dir))
