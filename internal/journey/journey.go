@@ -108,7 +108,7 @@ func (r result) words() string {
 	var parts []string
 	switch {
 	case r.Error != nil:
-		return r.Error.Code + ": " + r.Error.Message + "; " + r.Error.Hint
+		return "refused: " + r.Error.Code + ": " + r.Error.Message + "; " + r.Error.Hint
 	case r.TokenRef != "":
 		parts = append(parts, r.TokenRef)
 	case r.ID != "":

@@ -100,7 +100,7 @@ func (p *Play) consent(ctx context.Context, b *simulator.Bank, scope string) (re
 	return got.TokenRef, p.refresh(ctx, b, got.TokenRef)
 }
 
-// corrected makes a call with an argument too many, and then, as an agent
+// corrected makes a call with an argument too many, which must be refused, and then, as an agent
 // would after reading the error, without the arguments that it names.
 func (p *Play) corrected(ctx context.Context, provider string, args map[string]any, wrong string, value any) (result, error) {
 	args = with(args, wrong, value)
