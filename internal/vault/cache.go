@@ -19,6 +19,7 @@ type cache struct {
 	byID  map[Identity]*entry
 	byRef map[string]*entry
 	dirty []*entry
+	heard []string // attempts whose answers have been heard, and are not needed any more
 }
 
 // entry is a cached record. Its box is made once: deriving a key costs more
@@ -109,8 +110,10 @@ func (v *Vault) behind() *job {
 			batch = append(batch, late{e: e, rec: e.rec, seq: e.seq})
 		}
 	}
+	heard := v.cache.heard
+	v.cache.heard = nil
 	v.mu.Unlock()
-	if len(batch) == 0 {
+	if len(batch) == 0 && len(heard) == 0 {
 		return nil
 	}
 	return &job{
@@ -120,18 +123,42 @@ func (v *Vault) behind() *job {
 					return err
 				}
 			}
-			return nil
+			return v.forgetAttempts(t, heard)
 		},
+		// What was heard is told once: a row that stays is forgotten in time.
 		after: func(err error) { v.settleLate(batch, err) },
 	}
 }
+
+// forgetAttempts takes away those whose answers have been heard, and those
+// that nobody has come back for.
+func (v *Vault) forgetAttempts(t *transaction, heard []string) error {
+	for _, name := range heard {
+		if _, err := t.exec(endAttempt, name); err != nil {
+			return err
+		}
+	}
+	if len(heard) == 0 {
+		return nil
+	}
+	now := v.now()
+	_, err := t.exec(endAttempts, millis(now), millis(now.Add(-attemptsFor)))
+	return err
+}
+
+// attemptsFor is how long an attempt to spend a code or to make a user is kept
+// for a repeat.
+const attemptsFor = 24 * time.Hour
 
 func (v *Vault) writeLate(t *transaction, l *late) error {
 	l.wrote = written
 	for {
 		ok, err := update(t, l.e.box, &l.rec, l.seq)
-		if err != nil || ok {
+		if err != nil {
 			return err
+		}
+		if ok {
+			return v.audit(t, event{what: auditRenewed, ref: l.rec.Ref, generation: l.rec.Generation})
 		}
 		r, there, err := one(t, selectByRef, l.rec.Ref)
 		if err != nil {

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,7 +20,9 @@ import (
 //	vault.db (and -wal, -shm)   the store
 //	vault.key                   the user's key, where no keyring keeps it
 //	vault.lock                  held while the vault is made
+//	vault.reserve               a mebibyte that is given up when the disk is full
 //	locks/xx                    held while a token is refreshed, by the ref's first two letters
+//	spill/                      answers that the store could not take, sealed
 //
 // The folder is 0700 and the files 0600; other modes are refused, not mended,
 // because whoever set them may have read the files already. Only a folder that
@@ -32,11 +35,17 @@ func (f folder) fresh() string   { return f.store() + ".new" }
 func (f folder) key() string     { return filepath.Join(string(f), "vault.key") }
 func (f folder) making() string  { return filepath.Join(string(f), "vault.lock") }
 func (f folder) locks() string   { return filepath.Join(string(f), "locks") }
+func (f folder) reserve() string { return filepath.Join(string(f), "vault.reserve") }
+func (f folder) spill() string   { return filepath.Join(string(f), "spill") }
 
-// stripe is the lock file of ref. 1,024 of them: two refs that share one only
-// wait for each other.
-func (f folder) stripe(ref string) string {
-	return filepath.Join(f.locks(), ref[len(refPrefix):len(refPrefix)+2])
+// stripe is the lock file of a name. 1,024 of them: two names that share one
+// only wait for each other.
+func (f folder) stripe(name string) string {
+	if validRef(name) {
+		return filepath.Join(f.locks(), name[len(refPrefix):len(refPrefix)+2])
+	}
+	sum := sha256.Sum256([]byte(name))
+	return filepath.Join(f.locks(), refEncoding.EncodeToString(sum[:5])[:2])
 }
 
 // exists reports whether the folder is there, and refuses one that others can
@@ -141,8 +150,8 @@ func private(what, path string, info fs.FileInfo, mode string) error {
 // The kernel frees a lock with its process, so there are no stale ones.
 const lockPoll = 5 * time.Millisecond
 
-// hold takes the lock file at path, waiting at most until ctx ends.
-func hold(ctx context.Context, path string) (release func(), err error) {
+// lockFile takes the lock file at path, waiting at most until ctx ends.
+func lockFile(ctx context.Context, path string) (release func(), err error) {
 	l := flock.New(path, flock.SetPermissions(0o600))
 	if _, err := l.TryLockContext(ctx, lockPoll); err != nil {
 		return nil, fmt.Errorf("locking %q: %w", filepath.Base(path), err)
@@ -150,8 +159,8 @@ func hold(ctx context.Context, path string) (release func(), err error) {
 	return func() { _ = l.Close() }, nil
 }
 
-// tryHold takes the lock file at path if it is free.
-func tryHold(path string) (release func(), ok bool) {
+// tryLockFile takes the lock file at path if it is free.
+func tryLockFile(path string) (release func(), ok bool) {
 	l := flock.New(path, flock.SetPermissions(0o600))
 	if held, err := l.TryLock(); err != nil || !held {
 		_ = l.Close()

@@ -15,6 +15,11 @@ type Status struct {
 	Tokens    map[State]int
 	SetAside  int // records that do not open
 	Passwords int
+	// Candidates are refresh tokens that came second; they are tried before a
+	// token is given up.
+	Candidates int
+	Spilled    int // answers that lie beside the store, because it could not take them
+	Unsaved    int // answers that are in this process's memory only
 }
 
 // Status counts what the vault holds. It opens every record, and is meant for
@@ -32,7 +37,12 @@ func (v *Vault) Status(ctx context.Context) (Status, error) {
 		return Status{}, storeFault(err)
 	}
 	s := Status{Made: true, Path: string(v.folder), KeySource: v.key.source, KeyPath: v.key.path, Schema: v.meta.schema}
-	if err := s.count(v.sealer, v.reader, v.settle); err != nil {
+	if err := s.count(v.sealer(), v.reader, v.settle); err != nil {
+		return Status{}, storeFault(err)
+	}
+	names, err := v.spill.names()
+	s.Spilled, s.Unsaved = len(names), v.Unsaved()
+	if err != nil {
 		return Status{}, storeFault(err)
 	}
 	return s, nil
@@ -53,11 +63,11 @@ func Inspect(ctx context.Context, o Options) (Status, error) {
 	if err != nil {
 		return s, err
 	}
-	dataKey, err := m.unlock(f, key)
+	k, err := m.unlock(f, key)
 	if err != nil {
 		return s, err
 	}
-	sealer, err := newSealer(m.vaultID, dataKey)
+	sealer, err := newSealer(m.vaultID, k)
 	if err != nil {
 		return s, storeFault(err)
 	}
@@ -65,9 +75,14 @@ func Inspect(ctx context.Context, o Options) (Status, error) {
 	if err != nil {
 		return s, storeFault(err)
 	}
-	r := newReaderOf(db)
+	r := newReader(db, sqliteDialect)
 	s.Made, s.KeySource, s.KeyPath, s.Schema = true, key.source, key.path, m.schema
 	if err := errors.Join(s.count(sealer, r, func(_ row, rec Record) (Record, error) { return rec, nil }), r.close()); err != nil {
+		return s, storeFault(err)
+	}
+	names, err := (&spill{dir: f.spill()}).names()
+	s.Spilled = len(names)
+	if err != nil {
 		return s, storeFault(err)
 	}
 	return s, nil
@@ -80,7 +95,8 @@ func (s *Status) count(sealer *sealer, r *reader, settle func(row, Record) (Reco
 		return err
 	}
 	s.Tokens = map[State]int{}
-	opener := &Vault{sealer: sealer}
+	opener := &Vault{}
+	opener.seals.Store(sealer)
 	for _, row := range rows {
 		rec, err := opener.open(row)
 		if err != nil {
@@ -92,7 +108,11 @@ func (s *Status) count(sealer *sealer, r *reader, settle func(row, Record) (Reco
 		}
 		s.Tokens[rec.State]++
 	}
-	n, _, err := number(r, countPasswords)
-	s.Passwords = int(n)
+	passwords, _, err := number(r, countPasswords)
+	if err != nil {
+		return err
+	}
+	candidates, _, err := number(r, countCandidates)
+	s.Passwords, s.Candidates = int(passwords), int(candidates)
 	return err
 }

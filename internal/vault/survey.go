@@ -14,12 +14,27 @@ import (
 	"bankauth/internal/fault"
 )
 
-// meta is the store's row about itself.
+// meta is what the store says about itself.
 type meta struct {
-	vaultID, keyID, wrapped []byte
-	source                  string
-	schema                  int
+	vaultID, keyID, index []byte // index is wrapped
+	data                  []wrappedKey
+	auditHead             []byte
+	source                string
+	schema                int
 }
+
+// wrappedKey is one of the vault's data keys.
+type wrappedKey struct {
+	id      int64
+	state   string
+	wrapped []byte
+}
+
+// The states of a data key.
+const (
+	keyCurrent = "current"
+	keyRetired = "retired" // opens what was sealed with it; seals no more
+)
 
 // account is the keyring's name for the key of this vault.
 func (m meta) account() string { return "vault-" + hex.EncodeToString(m.vaultID) }
@@ -79,7 +94,7 @@ func look(ctx context.Context, f folder, still bool) (meta, error) {
 	if err != nil {
 		return meta{}, storeFault(err)
 	}
-	if len(m.vaultID) != 16 || len(m.wrapped) == 0 || len(m.keyID) == 0 {
+	if len(m.vaultID) != 16 || len(m.index) == 0 || len(m.data) == 0 || len(m.keyID) == 0 {
 		return meta{}, damaged(f, nil)
 	}
 	m.schema = h.schema
@@ -128,13 +143,36 @@ func readMeta(ctx context.Context, db *sql.DB) (meta, error) {
 			m.vaultID = value
 		case "key_id":
 			m.keyID = value
-		case "data_key":
-			m.wrapped = value
+		case indexKey:
+			m.index = value
+		case auditHead:
+			m.auditHead = value
 		case "key_source":
 			m.source = string(value)
 		}
 	}
-	return m, rows.Err()
+	if err := rows.Err(); err != nil {
+		return meta{}, fmt.Errorf("reading the store's own row: %w", err)
+	}
+	m.data, err = readKeys(ctx, db)
+	return m, err
+}
+
+func readKeys(ctx context.Context, db *sql.DB) ([]wrappedKey, error) {
+	rows, err := db.QueryContext(ctx, selectKeys)
+	if err != nil {
+		return nil, fmt.Errorf("reading the data keys: %w", err)
+	}
+	defer rows.Close()
+	var all []wrappedKey
+	for rows.Next() {
+		var w wrappedKey
+		if err := rows.Scan(&w.id, &w.state, &w.wrapped); err != nil {
+			return nil, fmt.Errorf("reading a data key: %w", err)
+		}
+		all = append(all, w)
+	}
+	return all, rows.Err()
 }
 
 // create makes a vault under another name and moves it into place when it is
@@ -175,9 +213,14 @@ func fill(ctx context.Context, f folder, m meta) (err error) {
 	for _, kv := range []struct {
 		name  string
 		value []byte
-	}{{"vault_id", m.vaultID}, {"key_id", m.keyID}, {"data_key", m.wrapped}, {"key_source", []byte(m.source)}} {
+	}{{"vault_id", m.vaultID}, {"key_id", m.keyID}, {indexKey, m.index}, {"key_source", []byte(m.source)}, {auditHead, m.auditHead}} {
 		if _, err := db.ExecContext(ctx, insertMeta, kv.name, kv.value); err != nil {
 			return fmt.Errorf("writing %q: %w", kv.name, err)
+		}
+	}
+	for _, w := range m.data {
+		if _, err := db.ExecContext(ctx, insertKey, w.id, w.state, w.wrapped); err != nil {
+			return fmt.Errorf("writing a data key: %w", err)
 		}
 	}
 	for _, s := range []string{commitWrite, checkpointStatement} {
@@ -198,13 +241,13 @@ func storeFault(err error) *fault.Fault {
 	switch {
 	case errors.As(err, &f):
 		return f
-	case isBusy(err):
+	case sqliteTrouble(err) == occupied:
 		return unusable("the vault is busy in another process", "call again in a moment", err)
-	case isDamaged(err):
+	case sqliteTrouble(err) == corrupt:
 		return refuse("the vault is damaged", "restore it from a backup; `bankauth doctor` names its folder", err)
-	case isReadOnly(err):
+	case sqliteTrouble(err) == readOnly:
 		return refuse("the vault's folder cannot be written", "give your user write access to it; `bankauth doctor` names it", err)
-	case isFull(err):
+	case sqliteTrouble(err) == full:
 		return refuse("the disk has no room for the vault", "free some space and call again", err)
 	}
 	return unusable("the vault cannot be used", "call again; if it stays, run `bankauth doctor`", err)

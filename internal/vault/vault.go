@@ -23,8 +23,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"bankauth/internal/fault"
@@ -59,9 +62,12 @@ type Vault struct {
 	ephemeral bool
 	meta      meta
 	key       userKey // without its bytes
-	sealer    *sealer
+	seals     atomic.Pointer[sealer]
 	reader    *reader
 	writer    *writer
+	locks     locks
+	reserve   *reserve
+	spill     *spill
 
 	drawing sync.Mutex // an io.Reader need not be safe for concurrent use
 	random  io.Reader
@@ -117,14 +123,21 @@ func prepare(ctx context.Context, o Options) (*Vault, error) {
 	if err != nil {
 		return nil, err
 	}
-	dataKey, err := m.unlock(f, key)
+	k, err := m.unlock(f, key)
 	if err != nil {
 		return nil, err
 	}
 	if err := f.make(); err != nil {
 		return nil, err
 	}
-	return start(o, f, m, key, dataKey)
+	v, err := start(o, f, m, key, k)
+	if err != nil {
+		return nil, err
+	}
+	// What lies beside the store comes into it before anything is read. Where it
+	// cannot, the next refresh tries again before it sends.
+	_ = v.drain()
+	return v, nil
 }
 
 func existingKey(o Options, f folder, m meta) (*userKey, error) {
@@ -142,7 +155,7 @@ func found(ctx context.Context, o Options, f folder) (meta, *userKey, error) {
 	}
 	wait, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()
-	release, err := hold(wait, f.making())
+	release, err := lockFile(wait, f.making())
 	if err != nil {
 		return meta{}, nil, unusable("the vault's folder cannot be locked", "make sure that your user may write "+string(f)+" and call again", err)
 	}
@@ -161,8 +174,8 @@ func found(ctx context.Context, o Options, f folder) (meta, *userKey, error) {
 // lay draws the keys of a new vault and makes its file.
 func lay(ctx context.Context, o Options, f folder) (meta, *userKey, error) {
 	m := meta{vaultID: make([]byte, 16), schema: schemaVersion}
-	dataKey := make([]byte, keySize)
-	for _, b := range [][]byte{m.vaultID, dataKey} {
+	k := keys{index: make([]byte, keySize), data: map[int64][]byte{1: make([]byte, keySize)}, current: 1}
+	for _, b := range [][]byte{m.vaultID, k.index, k.data[1]} {
 		if _, err := io.ReadFull(o.Rand, b); err != nil {
 			return meta{}, nil, fmt.Errorf("drawing the vault's keys: %w", err)
 		}
@@ -178,42 +191,89 @@ func lay(ctx context.Context, o Options, f folder) (meta, *userKey, error) {
 	if err != nil {
 		return meta{}, nil, err
 	}
-	m.source, m.keyID = key.source, keyID(key.bytes, m.vaultID)
-	if m.wrapped, err = wrap(key.bytes, m.vaultID, dataKey); err != nil {
+	if err := m.lock(key, k); err != nil {
 		return meta{}, nil, err
 	}
+	s, err := newSealer(m.vaultID, k)
+	if err != nil {
+		return meta{}, nil, err
+	}
+	m.auditHead = newChain(s).genesis()
 	return m, key, create(ctx, f, m)
 }
 
-// unlock returns the data key.
-func (m meta) unlock(f folder, key *userKey) ([]byte, error) {
-	if !bytes.Equal(keyID(key.bytes, m.vaultID), m.keyID) {
-		return nil, refuse("the vault's key does not fit", "nothing was changed; give the key that this vault was made with (it came from the "+m.source+
-			"), or set BANKAUTH_DATA_DIR to another folder", nil)
+// lock wraps the vault's keys under the user's.
+func (m *meta) lock(key *userKey, k keys) (err error) {
+	m.source, m.keyID = key.source, keyID(key.bytes, m.vaultID)
+	if m.index, err = wrap(key.bytes, m.vaultID, indexKey, k.index); err != nil {
+		return err
 	}
-	dataKey, err := unwrap(key.bytes, m.vaultID, m.wrapped)
-	if err != nil {
-		return nil, damaged(f, err)
+	m.data = nil
+	for _, id := range slices.Sorted(maps.Keys(k.data)) {
+		w := wrappedKey{id: id, state: keyRetired}
+		if id == k.current {
+			w.state = keyCurrent
+		}
+		if w.wrapped, err = wrap(key.bytes, m.vaultID, dataKey(id), k.data[id]); err != nil {
+			return err
+		}
+		m.data = append(m.data, w)
 	}
-	return dataKey, nil
+	return nil
 }
 
-func start(o Options, f folder, m meta, key *userKey, dataKey []byte) (*Vault, error) {
-	s, err := newSealer(m.vaultID, dataKey)
+// unlock returns the vault's keys.
+func (m meta) unlock(f folder, key *userKey) (keys, error) {
+	if !bytes.Equal(keyID(key.bytes, m.vaultID), m.keyID) {
+		return keys{}, refuse("the vault's key does not fit", "nothing was changed; give the key that this vault was made with (it came from the "+m.source+
+			"), or set BANKAUTH_DATA_DIR to another folder", nil)
+	}
+	k := keys{data: map[int64][]byte{}}
+	var err error
+	if k.index, err = unwrap(key.bytes, m.vaultID, indexKey, m.index); err != nil {
+		return keys{}, damaged(f, err)
+	}
+	for _, w := range m.data {
+		if k.data[w.id], err = unwrap(key.bytes, m.vaultID, dataKey(w.id), w.wrapped); err != nil {
+			return keys{}, damaged(f, err)
+		}
+		if w.state == keyCurrent {
+			k.current = w.id
+		}
+	}
+	if k.current == 0 {
+		return keys{}, damaged(f, nil)
+	}
+	return k, nil
+}
+
+func start(o Options, f folder, m meta, key *userKey, k keys) (*Vault, error) {
+	s, err := newSealer(m.vaultID, k)
 	if err != nil {
 		return nil, err
 	}
-	v := &Vault{folder: f, now: o.Now, random: o.Rand, ephemeral: o.Ephemeral, meta: m, sealer: s,
-		key:  userKey{source: key.source, path: key.path},
+	v := &Vault{folder: f, now: o.Now, random: o.Rand, ephemeral: o.Ephemeral, meta: m,
+		key:   userKey{source: key.source, path: key.path},
+		locks: stripes{f}, reserve: &reserve{path: f.reserve(), held: o.Ephemeral}, spill: &spill{dir: f.spill()},
 		crew: newCrew(), flights: map[flightKey]*flight{}, cold: map[flightKey]cooling{}, cache: newCache()}
-	if v.reader, err = newReader(f.store()); err != nil {
+	v.seals.Store(s)
+	read, err := openReader(f.store())
+	if err != nil {
 		return nil, err
 	}
-	if v.writer, err = newWriter(f.store(), v.behind, writeBehind); err != nil {
+	v.reader = newReader(read, sqliteDialect)
+	write, err := openWriter(f.store())
+	if err != nil {
+		return nil, errors.Join(err, v.reader.close())
+	}
+	if v.writer, err = newWriter(write, sqliteDialect, newChain(s), v.behind, writeBehind); err != nil {
 		return nil, errors.Join(err, v.reader.close())
 	}
 	return v, nil
 }
+
+// sealer is what seals and opens now; `vault rekey` may change it.
+func (v *Vault) sealer() *sealer { return v.seals.Load() }
 
 func ephemeralFolder(dir string) (string, error) {
 	if dir == "" {
