@@ -46,6 +46,12 @@ type Bank struct {
 	Simulated bool
 }
 
+// policy says how the vault gets the bank's tokens.
+func (b *Bank) policy() vault.Policy {
+	rotation := b.Client.Provider().Rotation
+	return vault.Policy{Margin: margin, Deadline: upstreamDeadline, Rotation: rotation.Mode, Grace: time.Duration(rotation.Grace) * time.Second}
+}
+
 // Options says what a Set works with.
 type Options struct {
 	Banks    []Bank // in the order in which the tools list them
@@ -74,7 +80,6 @@ type Set struct {
 	all    []*schema.Provider
 	tools  []Tool
 	flight atomic.Int64
-	making sync.Map // vault.Account → true, while create_user is at it
 
 	vaultMu sync.Mutex
 	opened  *vault.Vault

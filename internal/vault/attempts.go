@@ -79,8 +79,8 @@ func (v *Vault) begin(a *attempt, deadline time.Duration) error {
 
 // end takes back the row of an attempt that has changed nothing at the
 // provider. One that cannot be taken back costs a look at the record, no more.
-func (v *Vault) end(name string) {
-	_ = v.writer.do(false, func(t *transaction) error {
+func (v *Vault) end(name string) error {
+	return v.writer.do(false, func(t *transaction) error {
 		_, err := t.exec(endAttempt, name)
 		return err
 	})
