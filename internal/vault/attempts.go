@@ -50,7 +50,16 @@ func (a attempt) cooling(now time.Time) time.Duration {
 	if a.id == nil || a.state != attemptCooling {
 		return 0
 	}
-	return max(0, a.until.Sub(now))
+	return pauseLeft(a.until, now)
+}
+
+// pauseLeft returns what is left of a pause. One that is longer than any pause
+// can be was begun before the clock was put back, and is over.
+func pauseLeft(until, now time.Time) time.Duration {
+	if left := until.Sub(now); left > 0 && left <= coolAsked {
+		return left
+	}
+	return 0
 }
 
 // begin puts a on disk as pending. A row that is there already was cut off or
