@@ -170,7 +170,11 @@ func (w *world) refresh(t *rapid.T) {
 	g := w.some(t)
 	p := w.policy
 	p.Force = rapid.Bool().Draw(t, "force")
-	_, _, err := w.vault.Refresh(context.Background(), me, g.ref, p, w.renewal())
+	before, _ := w.vault.Get(context.Background(), me, g.ref)
+	_, reused, err := w.vault.Refresh(context.Background(), me, g.ref, p, w.renewal())
+	if err == nil && reused && before.State == vault.Uncertain {
+		t.Fatalf("%s was handed out though nobody knows whether it still works", g.user)
+	}
 	w.judge(t, g, err)
 }
 
@@ -209,6 +213,9 @@ func (w *world) lose(t *rapid.T) {
 	w.bank.ClearFaults()
 	if w.bank.Truth().Struck > before {
 		g.lost = true
+		if alive, _ := w.alive(g.user); alive && err != nil && code(err) != fault.Reauthorize && w.policy.Rotation != "strict" {
+			t.Fatalf("%s: a replay would have brought the answer: %v", g.user, err)
+		}
 	}
 	w.judge(t, g, err)
 }
