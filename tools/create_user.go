@@ -116,7 +116,7 @@ func (s *Set) makeUser(ctx context.Context, r *request, m *vault.Making, call pr
 	if m.Made {
 		return asked(call), nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*upstreamDeadline)
+	ctx, cancel := context.WithTimeout(ctx, makingDeadline)
 	defer cancel()
 	send := func() (providers.Answer, error) {
 		ctx, cancel := context.WithTimeout(ctx, upstreamDeadline)
