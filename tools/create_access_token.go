@@ -34,7 +34,7 @@ func (s *Set) createAccessToken(ctx context.Context, r *request) (answer, error)
 	if code, ok := call.Arguments["code"].(string); ok && call.Grant.Name == schema.GrantAuthorizationCode {
 		p.Once = secret.New(code)
 	}
-	rec, reused, err := v.Obtain(ctx, s.identity(r, call), p, mint)
+	rec, reused, err := v.Obtain(ctx, s.identity(r, call), p, s.contained(r, mint))
 	if err != nil {
 		return nil, err
 	}
