@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"syscall"
+	"time"
 )
 
 // pollable returns in such that a read which waits holds no thread: Go takes
@@ -15,6 +16,9 @@ func pollable(in io.Reader) io.Reader {
 	f, ok := in.(*os.File)
 	if !ok {
 		return in
+	}
+	if f.SetReadDeadline(time.Time{}) == nil {
+		return in // it came without blocking, and the poller has it
 	}
 	info, err := f.Stat()
 	if err != nil || info.Mode()&(os.ModeNamedPipe|os.ModeSocket) == 0 {
