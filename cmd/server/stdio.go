@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"math"
-	"runtime/debug"
 	"strings"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -17,26 +15,19 @@ import (
 	"bankauth/tools"
 )
 
-// The live heap is a few megabytes, so that Go's default of 100 would collect
-// after every four megabytes that calls allocate. The limit keeps a burst from
-// growing the heap five times over.
-const (
-	collectAt  = 400       // percent of the live heap; GOGC overrides it
-	softMemory = 512 << 20 // bytes; GOMEMLIMIT overrides it
-)
-
 type stdioCommand struct {
 	config.Settings `embed:""`
 }
 
 // Run serves until input ends or a signal comes.
 func (c *stdioCommand) Run(ctx context.Context, p *process) error {
-	tune(p.env)
 	s, err := newService(ctx, p, c.Settings)
 	if err != nil {
 		return err
 	}
-	server := stdio.Server{Handle: newConversation(ctx, s).handle, Limit: tools.DefaultLimit, Log: s.log}
+	m := newMemory(p.env)
+	defer m.start(ctx)()
+	server := stdio.Server{Handle: m.watch(newConversation(ctx, s).handle), Limit: tools.DefaultLimit, Log: s.log}
 	err = server.Serve(ctx, pollable(p.in), p.out)
 	if err != nil {
 		// The client is gone; there is nobody to tell but the log.
@@ -44,15 +35,6 @@ func (c *stdioCommand) Run(ctx context.Context, p *process) error {
 		err = exit(exitFailed)
 	}
 	return errors.Join(err, s.close())
-}
-
-func tune(env config.Environment) {
-	if !env.Has("GOGC") {
-		debug.SetGCPercent(collectAt)
-	}
-	if !env.Has("GOMEMLIMIT") && debug.SetMemoryLimit(-1) == math.MaxInt64 {
-		debug.SetMemoryLimit(softMemory)
-	}
 }
 
 // conversation joins the read loop and mcp-go for the one client of a process.
