@@ -27,7 +27,8 @@ func (c *stdioCommand) Run(ctx context.Context, p *process) error {
 	}
 	m := newMemory(p.env)
 	defer m.start(ctx)()
-	server := stdio.Server{Handle: m.watch(newConversation(ctx, s).handle), Limit: tools.DefaultLimit, Log: s.log}
+	client := newConversation(ctx, s)
+	server := stdio.Server{Handle: m.watch(client.handle), Quick: client.quick, Writable: takes(p.out), Limit: tools.DefaultLimit, Log: s.log}
 	err = server.Serve(ctx, pollable(p.in), p.out)
 	if err != nil {
 		// The client is gone; there is nobody to tell but the log.
@@ -64,6 +65,23 @@ func (c *conversation) handle(ctx context.Context, m stdio.Message) stdio.Reply 
 		return stdio.Reply{Error: c.refusal(m.Method, answer.Error)}
 	}
 	return stdio.Reply{} // a notification's
+}
+
+// quick reports whether m is answered from memory. It is a stdio.Server's Quick.
+func (c *conversation) quick(m stdio.Message) bool {
+	switch mcp.MCPMethod(m.Method) {
+	case mcp.MethodPing:
+		return true
+	case mcp.MethodToolsCall:
+		var called struct {
+			Params struct {
+				Name      string
+				Arguments any
+			}
+		}
+		return json.Unmarshal(m.Raw, &called) == nil && c.tools.Held(tools.Local, called.Params.Name, called.Params.Arguments)
+	}
+	return false
 }
 
 // refusal takes over mcp-go's error, in our words where its own say what Go
