@@ -30,6 +30,8 @@ const (
 	auditEnded     = "ended"
 	auditCandidate = "candidate"
 	auditForgotten = "forgotten"
+	auditDoubted   = "doubted"  // became suspect
+	auditAccepted  = "accepted" // the operator's word on a suspect token
 
 	auditPasswordKept      = "password_kept"
 	auditPasswordConfirmed = "password_confirmed"
@@ -44,7 +46,7 @@ type chain struct {
 	key []byte
 
 	mu   sync.Mutex
-	last link // of the newest transaction that we have committed
+	last link // of the newest transaction of ours that survives a power cut
 }
 
 // link is an entry's place in the chain.
@@ -55,6 +57,7 @@ type link struct {
 
 const (
 	auditHead = "audit_head"
+	auditBase = "audit_base"
 	macSize   = sha256.Size
 )
 
@@ -99,14 +102,21 @@ func (c *chain) opened(b []byte) (link, error) {
 // genesis is the head of a chain without entries.
 func (c *chain) genesis() []byte { return c.sealed(link{mac: make([]byte, macSize)}) }
 
-// committed takes note of t's last entry.
+// committed takes note of t's last entry, and has the anchor follow.
 func (c *chain) committed(t *transaction) {
-	if t.head == nil {
+	if t.head == nil || !t.w.full {
 		return
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.last = *t.head
+	c.mu.Unlock()
+	t.w.late()
+}
+
+func (c *chain) durable() link {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.last
 }
 
 // audit writes e as part of t: where that fails, so does the change itself.
@@ -132,7 +142,7 @@ func (v *Vault) audit(t *transaction, e event) error {
 		return err
 	}
 	*t.head = next
-	return nil
+	return c.prune(t, next)
 }
 
 // closeChain puts the new head in its place.

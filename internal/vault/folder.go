@@ -20,6 +20,7 @@ import (
 //	vault.db (and -wal, -shm)   the store
 //	vault.key                   the user's key, where no keyring keeps it
 //	vault.lock                  held while the vault is made
+//	vault.head                  how far the audit has come; tells a store that was put back
 //	vault.reserve               a mebibyte that is given up when the disk is full
 //	locks/xx                    held while a token is refreshed, by the ref's first two letters
 //	spill/                      answers that the store could not take, sealed
@@ -35,6 +36,7 @@ func (f folder) fresh() string   { return f.store() + ".new" }
 func (f folder) key() string     { return filepath.Join(string(f), "vault.key") }
 func (f folder) making() string  { return filepath.Join(string(f), "vault.lock") }
 func (f folder) locks() string   { return filepath.Join(string(f), "locks") }
+func (f folder) head() string    { return filepath.Join(string(f), "vault.head") }
 func (f folder) reserve() string { return filepath.Join(string(f), "vault.reserve") }
 func (f folder) spill() string   { return filepath.Join(string(f), "spill") }
 

@@ -11,6 +11,7 @@ const (
 	selectByLookup = rowColumns + `WHERE r.lookup = ?`
 	selectByOwner  = rowColumns + `WHERE r.owner = ? ORDER BY r.created, r.ref`
 	selectAll      = rowColumns + `ORDER BY r.ref`
+	selectSuspects = rowColumns + `WHERE r.state = 'suspect' ORDER BY r.ref`
 	selectSeq      = `SELECT seq FROM records WHERE ref = ?`
 
 	insertRecord = `INSERT INTO records (ref, kind, owner, lookup, key_id, seq, state, created, updated, sealed)
@@ -51,6 +52,7 @@ const (
 	selectMeta  = `SELECT name, value FROM meta`
 	selectValue = `SELECT value FROM meta WHERE name = ?`
 	insertMeta  = `INSERT INTO meta (name, value) VALUES (?, ?)`
+	putMeta     = `INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`
 	updateMeta  = `UPDATE meta SET value = ? WHERE name = ?`
 
 	selectKeys = `SELECT id, state, wrapped FROM data_keys ORDER BY id`

@@ -68,6 +68,7 @@ type Vault struct {
 	locks     locks
 	reserve   *reserve
 	spill     *spill
+	anchor    *anchor // nil where the store is no file of ours
 
 	drawing sync.Mutex // an io.Reader need not be safe for concurrent use
 	random  io.Reader
@@ -133,6 +134,9 @@ func prepare(ctx context.Context, o Options) (*Vault, error) {
 	v, err := start(o, f, m, key, k)
 	if err != nil {
 		return nil, err
+	}
+	if err := v.recall(ctx); err != nil {
+		return nil, errors.Join(err, v.writer.close(), v.reader.close())
 	}
 	// What lies beside the store comes into it before anything is read. Where it
 	// cannot, the next refresh tries again before it sends.
@@ -222,11 +226,19 @@ func (m *meta) lock(key *userKey, k keys) (err error) {
 	return nil
 }
 
+// fits refuses a key that is not this vault's.
+func (m meta) fits(key *userKey) error {
+	if bytes.Equal(keyID(key.bytes, m.vaultID), m.keyID) {
+		return nil
+	}
+	return refuse("the vault's key does not fit", "nothing was changed; give the key that this vault was made with (it came from the "+m.source+
+		"), or set BANKAUTH_DATA_DIR to another folder", nil)
+}
+
 // unlock returns the vault's keys.
 func (m meta) unlock(f folder, key *userKey) (keys, error) {
-	if !bytes.Equal(keyID(key.bytes, m.vaultID), m.keyID) {
-		return keys{}, refuse("the vault's key does not fit", "nothing was changed; give the key that this vault was made with (it came from the "+m.source+
-			"), or set BANKAUTH_DATA_DIR to another folder", nil)
+	if err := m.fits(key); err != nil {
+		return keys{}, err
 	}
 	k := keys{data: map[int64][]byte{}}
 	var err error
@@ -266,10 +278,20 @@ func start(o Options, f folder, m meta, key *userKey, k keys) (*Vault, error) {
 	if err != nil {
 		return nil, errors.Join(err, v.reader.close())
 	}
-	if v.writer, err = newWriter(write, sqliteDialect, newChain(s), v.behind, writeBehind); err != nil {
+	chain := newChain(s)
+	if !o.Ephemeral {
+		v.anchor = &anchor{path: f.head(), chain: chain}
+	}
+	if v.writer, err = newWriter(write, sqliteDialect, chain, v.catchUp, writeBehind); err != nil {
 		return nil, errors.Join(err, v.reader.close())
 	}
 	return v, nil
+}
+
+// catchUp is what the writer calls for what may be written late.
+func (v *Vault) catchUp() *job {
+	v.anchor.write()
+	return v.behind()
 }
 
 // sealer is what seals and opens now; `vault rekey` may change it.
