@@ -125,11 +125,9 @@ func (v *Vault) recall(ctx context.Context) error {
 	if how, _, err := v.anchor.stands(v.reader); err != nil || how == anchored {
 		return err
 	}
-	wait, cancel := context.WithTimeout(ctx, lockWait)
-	defer cancel()
-	release, err := lockFile(wait, v.folder.making())
+	release, err := v.folder.lock(ctx)
 	if err != nil {
-		return unusable("the vault's folder cannot be locked", "make sure that your user may write "+string(v.folder)+" and call again", err)
+		return err
 	}
 	defer release()
 	how, head, err := v.anchor.stands(v.reader) // another process may have been quicker

@@ -19,7 +19,7 @@ import (
 //
 //	vault.db (and -wal, -shm)   the store
 //	vault.key                   the user's key, where no keyring keeps it
-//	vault.lock                  held while the vault is made
+//	vault.lock                  held while the vault is made, brought up to date or given a new key
 //	vault.head                  how far the audit has come; tells a store that was put back
 //	vault.reserve               a mebibyte that is given up when the disk is full
 //	locks/xx                    held while a token is refreshed, by the ref's first two letters
@@ -159,6 +159,17 @@ func lockFile(ctx context.Context, path string) (release func(), err error) {
 		return nil, fmt.Errorf("locking %q: %w", filepath.Base(path), err)
 	}
 	return func() { _ = l.Close() }, nil
+}
+
+// lock keeps others from making the vault, from bringing it up to date and from
+// changing its key.
+func (f folder) lock(ctx context.Context) (release func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	if release, err = lockFile(ctx, f.making()); err != nil {
+		return nil, unusable("the vault's folder cannot be locked", "make sure that your user may write "+string(f)+" and call again", err)
+	}
+	return release, nil
 }
 
 // tryLockFile takes the lock file at path if it is free.

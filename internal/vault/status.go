@@ -11,6 +11,9 @@ type Status struct {
 	KeySource string // keyring, key file, file, environment or memory
 	KeyPath   string // of the key's file; "" where there is none
 	Schema    int
+	// Old says that the vault is of an older schema: the next Open brings it up to
+	// date, and nothing is counted before.
+	Old bool
 	Tokens    map[State]int
 	SetAside  int // records that do not open
 	Passwords int
@@ -62,6 +65,7 @@ func Inspect(ctx context.Context, o Options) (Status, error) {
 	}
 	s.Made, s.KeySource, s.KeyPath, s.Schema = true, g.key.source, g.key.path, g.meta.schema
 	if g.reader == nil {
+		s.Old = true
 		return s, nil
 	}
 	defer g.close()

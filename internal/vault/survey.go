@@ -21,6 +21,7 @@ type meta struct {
 	auditHead             []byte
 	source                string
 	schema                int
+	old                   []byte // the data key of a vault of schema 1
 }
 
 // wrappedKey is one of the vault's data keys.
@@ -90,14 +91,17 @@ func look(ctx context.Context, f folder, still bool) (meta, error) {
 	if sound != "ok" {
 		return meta{}, damaged(f, nil)
 	}
-	m, err := readMeta(ctx, db)
+	m, err := readMeta(ctx, db, h.schema)
 	if err != nil {
 		return meta{}, storeFault(err)
 	}
-	if len(m.vaultID) != 16 || len(m.index) == 0 || len(m.data) == 0 || len(m.keyID) == 0 {
+	has := len(m.index) > 0 && len(m.data) > 0
+	if m.schema < schemaVersion {
+		has = len(m.old) > 0
+	}
+	if len(m.vaultID) != 16 || len(m.keyID) == 0 || !has {
 		return meta{}, damaged(f, nil)
 	}
-	m.schema = h.schema
 	return m, nil
 }
 
@@ -125,13 +129,13 @@ func readHeader(f folder) (header, error) {
 	return h, nil
 }
 
-func readMeta(ctx context.Context, db *sql.DB) (meta, error) {
+func readMeta(ctx context.Context, db *sql.DB, schema int) (meta, error) {
 	rows, err := db.QueryContext(ctx, selectMeta)
 	if err != nil {
 		return meta{}, fmt.Errorf("reading the store's own row: %w", err)
 	}
 	defer rows.Close()
-	var m meta
+	m := meta{schema: schema}
 	for rows.Next() {
 		var name string
 		var value []byte
@@ -145,6 +149,8 @@ func readMeta(ctx context.Context, db *sql.DB) (meta, error) {
 			m.keyID = value
 		case indexKey:
 			m.index = value
+		case oldDataKey:
+			m.old = value
 		case auditHead:
 			m.auditHead = value
 		case "key_source":
@@ -154,7 +160,9 @@ func readMeta(ctx context.Context, db *sql.DB) (meta, error) {
 	if err := rows.Err(); err != nil {
 		return meta{}, fmt.Errorf("reading the store's own row: %w", err)
 	}
-	m.data, err = readKeys(ctx, db)
+	if schema >= schemaVersion {
+		m.data, err = readKeys(ctx, db)
+	}
 	return m, err
 }
 
@@ -210,6 +218,21 @@ func fill(ctx context.Context, f folder, m meta) (err error) {
 			return fmt.Errorf("making the tables: %w", err)
 		}
 	}
+	if err := m.insert(ctx, db); err != nil {
+		return err
+	}
+	for _, s := range []string{commitWrite, checkpointStatement} {
+		if _, err := db.ExecContext(ctx, s); err != nil {
+			return fmt.Errorf("finishing the vault's file: %w", err)
+		}
+	}
+	return nil
+}
+
+// insert writes m into the tables of a store that is being made.
+func (m meta) insert(ctx context.Context, db interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}) error {
 	for _, kv := range []struct {
 		name  string
 		value []byte
@@ -221,11 +244,6 @@ func fill(ctx context.Context, f folder, m meta) (err error) {
 	for _, w := range m.data {
 		if _, err := db.ExecContext(ctx, insertKey, w.id, w.state, w.wrapped); err != nil {
 			return fmt.Errorf("writing a data key: %w", err)
-		}
-	}
-	for _, s := range []string{commitWrite, checkpointStatement} {
-		if _, err := db.ExecContext(ctx, s); err != nil {
-			return fmt.Errorf("finishing the vault's file: %w", err)
 		}
 	}
 	return nil

@@ -116,10 +116,13 @@ func prepare(ctx context.Context, o Options) (*Vault, error) {
 		return nil, err
 	}
 	var key *userKey
-	if made {
-		key, err = existingKey(o, f, m)
-	} else {
+	switch {
+	case !made:
 		m, key, err = found(ctx, o, f)
+	case m.schema < schemaVersion:
+		m, key, err = upgrade(ctx, o, f, m)
+	default:
+		key, err = existingKey(o, f, m)
 	}
 	if err != nil {
 		return nil, err
@@ -157,11 +160,9 @@ func found(ctx context.Context, o Options, f folder) (meta, *userKey, error) {
 	if err := f.make(); err != nil {
 		return meta{}, nil, err
 	}
-	wait, cancel := context.WithTimeout(ctx, lockWait)
-	defer cancel()
-	release, err := lockFile(wait, f.making())
+	release, err := f.lock(ctx)
 	if err != nil {
-		return meta{}, nil, unusable("the vault's folder cannot be locked", "make sure that your user may write "+string(f)+" and call again", err)
+		return meta{}, nil, err
 	}
 	defer release()
 	m, made, err := survey(ctx, f)
