@@ -33,6 +33,8 @@ const (
 	auditDoubted   = "doubted"  // became suspect
 	auditAccepted  = "accepted" // the operator's word on a suspect token
 
+	auditRekeyed = "rekeyed" // the vault itself
+
 	auditPasswordKept      = "password_kept"
 	auditPasswordConfirmed = "password_confirmed"
 	auditPasswordAbandoned = "password_abandoned"

@@ -107,6 +107,7 @@ func (v *Vault) behind() *job {
 	batch := make([]late, 0, len(line))
 	for _, e := range line {
 		if !e.gone {
+			v.rebox(e)
 			batch = append(batch, late{e: e, rec: e.rec, seq: e.seq})
 		}
 	}
@@ -127,6 +128,17 @@ func (v *Vault) behind() *job {
 		},
 		// What was heard is told once: a row that stays is forgotten in time.
 		after: func(err error) { v.settleLate(batch, err) },
+	}
+}
+
+// rebox gives e a box of the present key. The caller holds v.mu.
+func (v *Vault) rebox(e *entry) {
+	s := v.sealer()
+	if e.box.key == s.current {
+		return
+	}
+	if b, err := s.fresh(e.rec.Identity.Grant, e.rec.Ref); err == nil {
+		e.box = b
 	}
 }
 

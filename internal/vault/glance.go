@@ -25,13 +25,16 @@ func glimpse(ctx context.Context, o Options) (*glance, error) {
 	if err != nil || !made {
 		return nil, err
 	}
-	key, err := o.Key.existing(f, m)
+	m, key, err := fit(m, o.Key, f, func() (meta, error) {
+		m, _, err := survey(ctx, f)
+		return m, err
+	})
 	if err != nil {
 		return nil, err
 	}
 	g := &glance{folder: f, meta: m, key: key}
 	if m.schema < schemaVersion {
-		return g, m.fits(key)
+		return g, nil
 	}
 	k, err := m.unlock(f, key)
 	if err != nil {

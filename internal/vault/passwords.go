@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"bankauth/internal/fault"
@@ -145,7 +146,10 @@ func (v *Vault) readPassword(q querier, lookup []byte, state string) ([]byte, bo
 	if err := rows.Scan(&key, &seq, &sealed); err != nil {
 		return nil, false, fmt.Errorf("reading a password: %w", err)
 	}
-	b, err := v.sealer().box(key, kindPassword, passwordName(lookup, state))
+	b, err := v.box(key, kindPassword, passwordName(lookup, state))
+	if errors.Is(err, errDamaged) {
+		return nil, false, nil
+	}
 	if err != nil {
 		return nil, false, err
 	}

@@ -13,7 +13,7 @@ type Status struct {
 	Schema    int
 	// Old says that the vault is of an older schema: the next Open brings it up to
 	// date, and nothing is counted before.
-	Old bool
+	Old       bool
 	Tokens    map[State]int
 	SetAside  int // records that do not open
 	Passwords int

@@ -40,6 +40,9 @@ const (
 // account is the keyring's name for the key of this vault.
 func (m meta) account() string { return "vault-" + hex.EncodeToString(m.vaultID) }
 
+// nextAccount is the same for the key that is to come.
+func (m meta) nextAccount() string { return m.account() + ".next" }
+
 // survey looks at a folder without changing a byte of it: whether a vault is
 // there, is ours, whole and of a version we know. Its errors are faults.
 func survey(ctx context.Context, f folder) (m meta, made bool, err error) {
@@ -91,7 +94,7 @@ func look(ctx context.Context, f folder, still bool) (meta, error) {
 	if sound != "ok" {
 		return meta{}, damaged(f, nil)
 	}
-	m, err := readMeta(ctx, db, h.schema)
+	m, err := metaOf(ctx, newReader(db, sqliteDialect), h.schema)
 	if err != nil {
 		return meta{}, storeFault(err)
 	}
@@ -129,8 +132,19 @@ func readHeader(f folder) (header, error) {
 	return h, nil
 }
 
-func readMeta(ctx context.Context, db *sql.DB, schema int) (meta, error) {
-	rows, err := db.QueryContext(ctx, selectMeta)
+// metaOf reads what the store says about itself, at one moment: its key may be
+// changed at the next.
+func metaOf(ctx context.Context, r *reader, schema int) (meta, error) {
+	s, err := r.snapshot(ctx)
+	if err != nil {
+		return meta{}, err
+	}
+	m, err := readMeta(s, schema)
+	return m, errors.Join(err, s.close())
+}
+
+func readMeta(q querier, schema int) (meta, error) {
+	rows, err := q.query(selectMeta)
 	if err != nil {
 		return meta{}, fmt.Errorf("reading the store's own row: %w", err)
 	}
@@ -161,13 +175,13 @@ func readMeta(ctx context.Context, db *sql.DB, schema int) (meta, error) {
 		return meta{}, fmt.Errorf("reading the store's own row: %w", err)
 	}
 	if schema >= schemaVersion {
-		m.data, err = readKeys(ctx, db)
+		m.data, err = readKeys(q)
 	}
 	return m, err
 }
 
-func readKeys(ctx context.Context, db *sql.DB) ([]wrappedKey, error) {
-	rows, err := db.QueryContext(ctx, selectKeys)
+func readKeys(q querier) ([]wrappedKey, error) {
+	rows, err := q.query(selectKeys)
 	if err != nil {
 		return nil, fmt.Errorf("reading the data keys: %w", err)
 	}

@@ -62,6 +62,8 @@ type Vault struct {
 	ephemeral bool
 	meta      meta
 	key       userKey // without its bytes
+	source    Key     // where to look when the vault has a new one
+	learning  learning
 	seals     atomic.Pointer[sealer]
 	reader    *reader
 	writer    *writer
@@ -121,8 +123,13 @@ func prepare(ctx context.Context, o Options) (*Vault, error) {
 		m, key, err = found(ctx, o, f)
 	case m.schema < schemaVersion:
 		m, key, err = upgrade(ctx, o, f, m)
+	case o.Ephemeral:
+		_, err = existingKey(o, f, m)
 	default:
-		key, err = existingKey(o, f, m)
+		m, key, err = fit(m, o.Key, f, func() (meta, error) {
+			m, _, err := survey(ctx, f)
+			return m, err
+		})
 	}
 	if err != nil {
 		return nil, err
@@ -134,6 +141,7 @@ func prepare(ctx context.Context, o Options) (*Vault, error) {
 	if err := f.make(); err != nil {
 		return nil, err
 	}
+	promote(f, m, key)
 	v, err := start(o, f, m, key, k)
 	if err != nil {
 		return nil, err
@@ -265,7 +273,7 @@ func start(o Options, f folder, m meta, key *userKey, k keys) (*Vault, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Vault{folder: f, now: o.Now, random: o.Rand, ephemeral: o.Ephemeral, meta: m,
+	v := &Vault{folder: f, now: o.Now, random: o.Rand, ephemeral: o.Ephemeral, meta: m, source: o.Key,
 		key:   userKey{source: key.source, path: key.path},
 		locks: stripes{f}, reserve: &reserve{path: f.reserve(), held: o.Ephemeral}, spill: &spill{dir: f.spill()},
 		crew: newCrew(), flights: map[flightKey]*flight{}, cold: map[flightKey]cooling{}, cache: newCache()}
