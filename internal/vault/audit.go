@@ -31,13 +31,16 @@ const (
 	auditCandidate = "candidate"
 	auditForgotten = "forgotten"
 	auditDoubted   = "doubted"  // became suspect
+	auditRestored  = "restored" // came from a backup
 	auditAccepted  = "accepted" // the operator's word on a suspect token
 
-	auditRekeyed = "rekeyed" // the vault itself
+	auditUpgraded = "upgraded" // the vault itself
+	auditRekeyed  = "rekeyed"  // the vault itself
 
 	auditPasswordKept      = "password_kept"
 	auditPasswordConfirmed = "password_confirmed"
 	auditPasswordAbandoned = "password_abandoned"
+	auditPasswordRestored  = "password_restored"
 	auditPasswordForgotten = "password_forgotten"
 )
 
@@ -161,10 +164,13 @@ func damagedAudit(cause error) *fault.Fault {
 }
 
 // metaValue returns a value of meta; nil where there is none.
-func metaValue(q querier, name string) ([]byte, error) {
-	rows, err := q.query(selectValue, name)
+func metaValue(q querier, name string) ([]byte, error) { return blob(q, selectValue, name) }
+
+// blob returns the first column of the first row; nil where there is none.
+func blob(q querier, query string, args ...any) ([]byte, error) {
+	rows, err := q.query(query, args...)
 	if err != nil {
-		return nil, fmt.Errorf("reading %q: %w", name, err)
+		return nil, fmt.Errorf("reading a value: %w", err)
 	}
 	defer rows.Close()
 	var value []byte

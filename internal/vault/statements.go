@@ -19,6 +19,7 @@ const (
 	updateRecord   = `UPDATE records SET key_id = ?, seq = ?, state = ?, updated = ?, sealed = ? WHERE ref = ? AND seq = ?`
 	resealRecord   = `UPDATE records SET key_id = ?, seq = ?, sealed = ? WHERE ref = ? AND seq = ?`
 	deleteRecord   = `DELETE FROM records WHERE ref = ?`
+	countRecords   = `SELECT count(*) FROM records`
 	displaceRecord = `UPDATE records SET lookup = NULL, state = 'set_aside' WHERE ref = ?`
 
 	selectAttempt = `SELECT id, op, state, ref, tries, since, until, code FROM attempts WHERE name = ?`
@@ -26,6 +27,8 @@ const (
 		VALUES (?, ?, ?, 'pending', ?, ?, 1, ?, ?, '')
 		ON CONFLICT (name) DO UPDATE SET op = excluded.op, id = excluded.id, state = excluded.state, rotation = excluded.rotation,
 		tries = attempts.tries + 1, until = excluded.until, code = ''`
+	keepAttempt = `INSERT INTO attempts (name, op, id, state, ref, rotation, tries, since, until, code) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (name) DO NOTHING`
 	selectAllUsers = `SELECT name, id, 0, 0, ref FROM attempts WHERE op = 'user' ORDER BY name`
 	updateUser     = `UPDATE attempts SET ref = ? WHERE name = ? AND ref = ?`
 	coolAttempt    = `UPDATE attempts SET state = ?, until = ?, code = ? WHERE name = ? AND id = ?`
@@ -46,11 +49,12 @@ const (
 	selectPasswordSeq = `SELECT seq FROM passwords WHERE lookup = ? AND state = ?`
 	upsertPassword    = `INSERT INTO passwords (lookup, state, owner, key_id, seq, created, sealed) VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (lookup, state) DO UPDATE SET key_id = excluded.key_id, seq = excluded.seq, created = excluded.created, sealed = excluded.sealed`
-	selectAllPasswords = `SELECT state, lookup, key_id, seq, sealed FROM passwords ORDER BY lookup, state`
-	updatePassword     = `UPDATE passwords SET key_id = ?, seq = ?, sealed = ? WHERE lookup = ? AND state = ? AND seq = ?`
-	deletePassword     = `DELETE FROM passwords WHERE lookup = ? AND state = ?`
-	deletePasswords    = `DELETE FROM passwords WHERE lookup = ?`
-	countPasswords     = `SELECT count(DISTINCT lookup) FROM passwords`
+	selectAllPasswords  = `SELECT state, lookup, key_id, seq, sealed FROM passwords ORDER BY lookup, state`
+	updatePassword      = `UPDATE passwords SET key_id = ?, seq = ?, sealed = ? WHERE lookup = ? AND state = ? AND seq = ?`
+	deletePassword      = `DELETE FROM passwords WHERE lookup = ? AND state = ?`
+	deletePasswords     = `DELETE FROM passwords WHERE lookup = ?`
+	selectPasswordOwner = `SELECT owner FROM passwords WHERE lookup = ? AND state = ?`
+	countPasswords      = `SELECT count(DISTINCT lookup) FROM passwords`
 
 	insertAudit = `INSERT INTO audit (seq, at, event, ref, attempt, generation, code, mac) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
 	selectAudit = `SELECT seq, at, event, ref, attempt, generation, code, mac FROM audit WHERE seq > ? ORDER BY seq LIMIT 1000`

@@ -6,9 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"net/url"
 	"os"
 
 	"bankauth/internal/fault"
@@ -109,16 +107,10 @@ func look(ctx context.Context, f folder, still bool) (meta, error) {
 }
 
 func readHeader(f folder) (header, error) {
-	r, err := os.Open(f.store())
-	if err != nil {
+	h, err := headerOf(f.store())
+	if errors.Is(err, fs.ErrPermission) {
 		return header{}, refuse("the vault's file cannot be read", "give your user access to "+f.store(), err)
 	}
-	defer r.Close()
-	b := make([]byte, 100)
-	if _, err := io.ReadFull(r, b); err != nil {
-		return header{}, damaged(f, err)
-	}
-	h, err := parseHeader(b)
 	if err != nil {
 		return header{}, damaged(f, err)
 	}
@@ -199,7 +191,7 @@ func readKeys(q querier) ([]wrappedKey, error) {
 
 // create makes a vault under another name and moves it into place when it is
 // whole: a vault.db that is short or empty is then always damage.
-func create(ctx context.Context, f folder, m meta) error {
+func create(ctx context.Context, f folder, rows func(db *sql.DB) error) error {
 	for _, leftover := range []string{f.fresh(), f.fresh() + "-wal", f.fresh() + "-shm"} {
 		if err := os.Remove(leftover); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("clearing an unfinished vault: %w", err)
@@ -212,35 +204,13 @@ func create(ctx context.Context, f folder, m meta) error {
 	if err := w.Close(); err != nil {
 		return fmt.Errorf("making the vault's file: %w", err)
 	}
-	if err := fill(ctx, f, m); err != nil {
+	if err := fill(ctx, f.fresh(), rows); err != nil {
 		return err
 	}
 	if err := os.Rename(f.fresh(), f.store()); err != nil {
 		return fmt.Errorf("putting the vault's file in its place: %w", err)
 	}
 	return f.sync()
-}
-
-func fill(ctx context.Context, f folder, m meta) (err error) {
-	db, err := openSQL(address(f.fresh(), url.Values{}), 1)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	for _, s := range createStatements() {
-		if _, err := db.ExecContext(ctx, s); err != nil {
-			return fmt.Errorf("making the tables: %w", err)
-		}
-	}
-	if err := m.insert(ctx, db); err != nil {
-		return err
-	}
-	for _, s := range []string{commitWrite, checkpointStatement} {
-		if _, err := db.ExecContext(ctx, s); err != nil {
-			return fmt.Errorf("finishing the vault's file: %w", err)
-		}
-	}
-	return nil
 }
 
 // insert writes m into the tables of a store that is being made.
@@ -264,7 +234,7 @@ func (m meta) insert(ctx context.Context, db interface {
 }
 
 func damaged(f folder, cause error) *fault.Fault {
-	return refuse("the vault is damaged", "nothing was changed; restore "+f.store()+" from a backup, or move the folder away to start anew", cause)
+	return refuse("the vault is damaged", "nothing was changed; move vault.db and what begins with its name out of "+string(f)+", then run `bankauth vault restore FILE` with a backup, or start anew", cause)
 }
 
 // storeFault puts what the store says into words.
@@ -276,7 +246,7 @@ func storeFault(err error) *fault.Fault {
 	case sqliteTrouble(err) == occupied:
 		return unusable("the vault is busy in another process", "call again in a moment", err)
 	case sqliteTrouble(err) == corrupt:
-		return refuse("the vault is damaged", "restore it from a backup; `bankauth doctor` names its folder", err)
+		return refuse("the vault is damaged", "move vault.db and what begins with its name out of its folder, which `bankauth doctor` names, then run `bankauth vault restore FILE` with a backup", err)
 	case sqliteTrouble(err) == readOnly:
 		return refuse("the vault's folder cannot be written", "give your user write access to it; `bankauth doctor` names it", err)
 	case sqliteTrouble(err) == full:

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 )
 
 // Schema 1 had one data key, wrapped under another name, and drew the key of
@@ -72,12 +73,22 @@ func upgrade(ctx context.Context, o Options, f folder, m meta) (meta, *userKey, 
 	if err != nil {
 		return meta{}, nil, err
 	}
-	m.schema, m.old, m.auditHead = schemaVersion, nil, newChain(s).genesis()
-	return m, key, rebuild(ctx, f, m)
+	c := newChain(s)
+	e := logged{seq: 1, at: millis(o.Now()), event: event{what: auditUpgraded, attempt: []byte{}}}
+	e.mac = c.mac(link{mac: make([]byte, macSize)}, e.at, e.event)
+	m.schema, m.old, m.auditHead = schemaVersion, nil, c.sealed(link{seq: e.seq, mac: e.mac})
+	// An anchor that is there already says that this is a copy of old.
+	a := &anchor{path: f.head(), chain: c}
+	if _, err := a.read(); errors.Is(err, fs.ErrNotExist) {
+		if err := a.put(link{mac: make([]byte, macSize)}, true); err != nil {
+			return meta{}, nil, err
+		}
+	}
+	return m, key, rebuild(ctx, f, m, e)
 }
 
 // rebuild moves the rows of schema 1 into the tables of schema 2.
-func rebuild(ctx context.Context, f folder, m meta) (err error) {
+func rebuild(ctx context.Context, f folder, m meta, e logged) (err error) {
 	db, err := openWriter(f.store())
 	if err != nil {
 		return err
@@ -92,7 +103,7 @@ func rebuild(ctx context.Context, f folder, m meta) (err error) {
 			return fmt.Errorf("beginning to write: %w", err)
 		}
 	}
-	if err := fillRebuilt(ctx, conn, m); err != nil {
+	if err := fillRebuilt(ctx, conn, m, e); err != nil {
 		_, _ = conn.ExecContext(context.WithoutCancel(ctx), undoWrite)
 		return err
 	}
@@ -102,7 +113,7 @@ func rebuild(ctx context.Context, f folder, m meta) (err error) {
 	return nil
 }
 
-func fillRebuilt(ctx context.Context, conn *sql.Conn, m meta) error {
+func fillRebuilt(ctx context.Context, conn *sql.Conn, m meta, e logged) error {
 	for _, s := range []string{
 		`DROP INDEX records_owner`,
 		`ALTER TABLE records RENAME TO old_records`, `ALTER TABLE passwords RENAME TO old_passwords`,
@@ -119,6 +130,9 @@ func fillRebuilt(ctx context.Context, conn *sql.Conn, m meta) error {
 		if _, err := conn.ExecContext(ctx, s); err != nil {
 			return fmt.Errorf("bringing the vault up to date: %w", err)
 		}
+	}
+	if _, err := conn.ExecContext(ctx, insertAudit, e.seq, e.at, e.what, e.ref, e.attempt, e.generation, string(e.code), e.mac); err != nil {
+		return fmt.Errorf("writing the audit: %w", err)
 	}
 	return m.insert(ctx, conn)
 }

@@ -20,6 +20,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -212,7 +213,7 @@ func lay(ctx context.Context, o Options, f folder) (meta, *userKey, error) {
 		return meta{}, nil, err
 	}
 	m.auditHead = newChain(s).genesis()
-	return m, key, create(ctx, f, m)
+	return m, key, create(ctx, f, func(db *sql.DB) error { return m.insert(ctx, db) })
 }
 
 // lock wraps the vault's keys under the user's.
