@@ -50,7 +50,16 @@ func (a attempt) cooling(now time.Time) time.Duration {
 	if a.id == nil || a.state != attemptCooling {
 		return 0
 	}
-	return max(0, a.until.Sub(now))
+	return pauseLeft(a.until, now)
+}
+
+// pauseLeft returns what is left of a pause. One that is longer than any pause
+// can be was begun before the clock was put back, and is over.
+func pauseLeft(until, now time.Time) time.Duration {
+	if left := until.Sub(now); left > 0 && left <= coolAsked {
+		return left
+	}
+	return 0
 }
 
 // begin puts a on disk as pending. A row that is there already was cut off or
@@ -79,8 +88,8 @@ func (v *Vault) begin(a *attempt, deadline time.Duration) error {
 
 // end takes back the row of an attempt that has changed nothing at the
 // provider. One that cannot be taken back costs a look at the record, no more.
-func (v *Vault) end(name string) {
-	_ = v.writer.do(false, func(t *transaction) error {
+func (v *Vault) end(name string) error {
+	return v.writer.do(false, func(t *transaction) error {
 		_, err := t.exec(endAttempt, name)
 		return err
 	})

@@ -1,6 +1,8 @@
 package vault
 
 import (
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -19,7 +21,7 @@ type cache struct {
 	byID  map[Identity]*entry
 	byRef map[string]*entry
 	dirty []*entry
-	heard []string // attempts whose answers have been heard, and are not needed any more
+	heard map[string]bool // attempts whose answers have been heard: as good as gone
 }
 
 // entry is a cached record. Its box is made once: deriving a key costs more
@@ -34,7 +36,7 @@ type entry struct {
 }
 
 func newCache() cache {
-	return cache{byID: map[Identity]*entry{}, byRef: map[string]*entry{}}
+	return cache{byID: map[Identity]*entry{}, byRef: map[string]*entry{}, heard: map[string]bool{}}
 }
 
 // put adds e, and makes room by dropping any other that is written.
@@ -111,8 +113,7 @@ func (v *Vault) behind() *job {
 			batch = append(batch, late{e: e, rec: e.rec, seq: e.seq})
 		}
 	}
-	heard := v.cache.heard
-	v.cache.heard = nil
+	heard := slices.Collect(maps.Keys(v.cache.heard))
 	v.mu.Unlock()
 	if len(batch) == 0 && len(heard) == 0 {
 		return nil
@@ -126,8 +127,21 @@ func (v *Vault) behind() *job {
 			}
 			return v.forgetAttempts(t, heard)
 		},
-		// What was heard is told once: a row that stays is forgotten in time.
-		after: func(err error) { v.settleLate(batch, err) },
+		after: func(err error) {
+			v.settleLate(batch, err)
+			v.settleHeard(heard, err)
+		},
+	}
+}
+
+func (v *Vault) settleHeard(heard []string, err error) {
+	if err != nil {
+		return // as long as they are remembered, nobody is answered by them
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, name := range heard {
+		delete(v.cache.heard, name)
 	}
 }
 
@@ -146,7 +160,7 @@ func (v *Vault) rebox(e *entry) {
 // that nobody has come back for.
 func (v *Vault) forgetAttempts(t *transaction, heard []string) error {
 	for _, name := range heard {
-		if _, err := t.exec(endAttempt, name); err != nil {
+		if _, err := t.exec(endHeard, name); err != nil {
 			return err
 		}
 	}

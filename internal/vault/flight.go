@@ -136,7 +136,7 @@ func (v *Vault) cooled(key flightKey) error {
 		return nil
 	}
 	c, ok := v.cold[key]
-	left := c.until.Sub(v.now())
+	left := pauseLeft(c.until, v.now())
 	if !ok || left <= 0 {
 		return nil
 	}

@@ -41,7 +41,7 @@ func (v *Vault) grant(ctx context.Context, id Identity, p Policy, mint Mint) (Re
 	case !t.Refresh.IsZero():
 		return Record{}, false, v.salvageNew(&h, rec, t, a, true, err)
 	}
-	v.end(a.name)
+	_ = v.end(a.name)
 	return Record{}, false, err
 }
 
@@ -57,7 +57,7 @@ func (v *Vault) once(ctx context.Context, id Identity, name string, p Policy, mi
 	if err := v.drain(); err != nil {
 		return Record{}, false, err
 	}
-	a, err := findAttempt(v.reader, name)
+	a, err := v.unheard(name)
 	if err != nil {
 		return Record{}, false, storeFault(err)
 	}
@@ -68,7 +68,6 @@ func (v *Vault) once(ctx context.Context, id Identity, name string, p Policy, mi
 		case faultCode(err) == fault.VaultUnavailable:
 			return Record{}, false, err // the code is spent already
 		}
-		v.end(name)
 		a = attempt{name: name}
 	}
 	lost := a.cutOff()
@@ -92,7 +91,7 @@ func (v *Vault) once(ctx context.Context, id Identity, name string, p Policy, mi
 		return Record{}, false, v.salvageNew(&h, rec, t, a, false, err)
 	case code == fault.Uncertain: // stays pending: a repeat asks once more
 	default:
-		v.end(a.name)
+		_ = v.end(a.name)
 		if f := fault.From(err); lost && code == fault.Reauthorize {
 			g := *f
 			g.Message += "; the answer to an earlier exchange of it was lost"
@@ -137,10 +136,27 @@ func (v *Vault) nameOnce(id Identity, spent secret.Value) string {
 // repeat is then a call of its own. The row goes within a second.
 func (v *Vault) heard(name string) {
 	v.mu.Lock()
-	v.cache.heard = append(v.cache.heard, name)
+	v.cache.heard[name] = true
 	tell := len(v.cache.heard) == 1
 	v.mu.Unlock()
 	if tell {
 		v.writer.late()
 	}
+}
+
+// unheard returns the attempt called name, unless its answer has been heard.
+// The caller holds its lock.
+func (v *Vault) unheard(name string) (attempt, error) {
+	a, err := findAttempt(v.reader, name)
+	if err != nil || a.id == nil {
+		return a, err
+	}
+	v.mu.Lock()
+	heard := v.cache.heard[name]
+	delete(v.cache.heard, name) // what is begun now is for another to hear
+	v.mu.Unlock()
+	if !heard && (a.state != attemptDone || v.now().Before(a.until)) {
+		return a, nil
+	}
+	return attempt{name: name}, v.end(name)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"strconv"
 
 	"bankauth/internal/fault"
 	"bankauth/internal/secret"
@@ -17,6 +18,8 @@ type Making struct {
 	attempt attempt
 	account Account
 	hold    hold
+	// Password is what the user is to have, or has; zero where none is needed.
+	Password secret.Value
 	// Again says that an earlier call like this one was cut off, or that
 	// nobody may have heard its answer: the user may be there.
 	Again bool
@@ -24,78 +27,124 @@ type Making struct {
 	Made bool
 }
 
-// Make begins to make a user. a.User is the proposed id, or the caller's own.
-// call tells calls apart: two with the same text mean the same user until the
-// first one's answer has been heard, and the earlier one's id is then in
-// Account().User. password is kept as pending, unless one is held already for
-// the account; Password() says which one it is. The errors are faults:
+// NewUser says what user is to be made.
+type NewUser struct {
+	// Account is whose user it is; User is a proposed id, the caller's own, or
+	// "" where the provider names it.
+	Account
+	// Call tells calls apart: two with the same text mean the same user, until
+	// the first one's answer has been heard.
+	Call string
+	// Named says that the id is the caller's own. Of such a call there is one
+	// at a time; others with the same text make a user each.
+	Named bool
+	// Password is what the user gets; zero where the provider takes none.
+	Password secret.Value
+	// Given says that the password is the caller's own, and not to be replaced
+	// by one that is held already.
+	Given bool
+}
+
+// mostAlike bounds the calls with the same text that make users at once.
+const mostAlike = 64
+
+// Make begins to make a user: its id and password are on disk when it returns.
+// Account and Password of the answer say which ones; those of an earlier call
+// that was cut off come before the proposed ones. The errors are faults:
 // VaultUnavailable where nothing could be stored, and then nothing may be
-// sent, and Busy while a call like this one is under way.
-func (v *Vault) Make(ctx context.Context, a Account, call string, p Policy, password secret.Value) (m *Making, held secret.Value, err error) {
+// sent, and Busy while a call with the same id is under way.
+func (v *Vault) Make(ctx context.Context, u NewUser, p Policy) (*Making, error) {
 	p = p.filled()
 	leave, err := v.ready()
 	if err != nil {
-		return nil, secret.Value{}, err
+		return nil, err
 	}
-	name := "user:" + hex.EncodeToString(v.sealer().lookup("user", a.Principal, a.Provider, a.Environment, a.Client, call))
-	h, free := v.locks.try(name)
+	name, h, free := v.slot(u)
 	if !free {
 		leave()
-		return nil, secret.Value{}, fault.New(fault.Busy, "a user like this one is just being created", "wait for that call's result")
+		return nil, fault.New(fault.Busy, "a user with this id is just being created", "wait for that call's result")
 	}
 	release := h.release
 	h.release = func() { release(); leave() }
-	m, held, err = v.makeUnder(ctx, h, name, a, p, password)
+	m, err := v.makeUnder(ctx, h, name, u, p)
 	if err != nil {
 		h.release()
-		return nil, secret.Value{}, storeFault(err)
+		return nil, storeFault(err)
 	}
-	return m, held, nil
+	return m, nil
 }
 
-func (v *Vault) makeUnder(ctx context.Context, h hold, name string, a Account, p Policy, password secret.Value) (*Making, secret.Value, error) {
-	at, err := findAttempt(v.reader, name)
-	if err != nil {
-		return nil, secret.Value{}, err
+// slot finds the first name for u that nobody is at, so that a repeat finds
+// what was cut off.
+func (v *Vault) slot(u NewUser) (string, hold, bool) {
+	most := mostAlike
+	if u.Named {
+		most = 1
 	}
-	m := &Making{v: v, account: a, hold: h}
-	if at.id != nil && v.now().Before(at.until.Add(unheardFor)) {
+	for n := range most {
+		name := "user:" + hex.EncodeToString(v.sealer().lookup("user", u.Principal, u.Provider, u.Environment, u.Client, u.Call, strconv.Itoa(n)))
+		if h, free := v.locks.try(name); free {
+			return name, h, true
+		}
+	}
+	return "", hold{}, false
+}
+
+func (v *Vault) makeUnder(ctx context.Context, h hold, name string, u NewUser, p Policy) (*Making, error) {
+	at, err := v.unheard(name)
+	if err != nil {
+		return nil, err
+	}
+	m := &Making{v: v, account: u.Account, Password: u.Password, hold: h}
+	if at.id != nil {
 		user, err := v.openUser(name, at.ref)
 		if err == nil {
 			m.Again, m.Made, m.account.User = true, at.state == attemptDone, user
 		} else if !errors.Is(err, errDamaged) {
-			return nil, secret.Value{}, err
+			return nil, err
+		}
+	}
+	if !m.Again {
+		if at.id != nil { // its id cannot be read: the row must take the new one
+			if err := v.end(name); err != nil {
+				return nil, err
+			}
+		}
+		at = attempt{}
+		if at.ref, err = v.sealUser(name, u.User); err != nil {
+			return nil, err
 		}
 	}
 	at.name, at.op, at.rotation = name, opUser, p.Rotation
-	if !m.Again {
-		if at.ref, err = v.sealUser(name, a.User); err != nil {
-			return nil, secret.Value{}, err
-		}
-		at.since = v.now()
-		v.end(name) // so that the row takes the new id
-	}
 	m.attempt = at
-	if m.Made {
-		held, _, err := v.Password(ctx, m.account)
-		return m, held, err
+	if !m.Made {
+		if err := v.begin(&m.attempt, p.Deadline); err != nil {
+			return nil, err
+		}
 	}
-	if err := v.begin(&m.attempt, p.Deadline); err != nil {
-		return nil, secret.Value{}, err
+	if m.account.User == "" || u.Password.IsZero() {
+		return m, nil
 	}
-	held, ok, err := v.Password(ctx, m.account)
-	if err != nil || ok || password.IsZero() {
-		return m, held, err
+	if !u.Given {
+		held, ok, err := v.Password(ctx, m.account)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			m.Password = held
+			return m, nil
+		}
 	}
-	return m, password, v.KeepPassword(ctx, m.account, password)
+	// Pending: it does not push out the password of a user who is there.
+	return m, v.KeepPassword(ctx, m.account, u.Password)
 }
 
 // Account says whose user it is, with the id that is to be used.
 func (m *Making) Account() Account { return m.account }
 
-// Done ends the making of a user who is there; user is its final id. The
-// pending password becomes its own in the same transaction, or password where
-// the provider has named another.
+// Done ends the making of a user who is there; user is its final id, "" for
+// the one it was given. In the same transaction password becomes its own,
+// unless it is zero.
 func (m *Making) Done(user string, password secret.Value) error {
 	defer m.hold.release()
 	v, from, to := m.v, m.v.accountLookup(m.account), m.account
@@ -104,15 +153,8 @@ func (m *Making) Done(user string, password secret.Value) error {
 	}
 	lookup := v.accountLookup(to)
 	err := v.insist(func(t *transaction) error {
-		plain, found := encodePassword(password), !password.IsZero()
-		if !found {
-			var err error
-			if plain, found, err = v.readPassword(t, from, pending); err != nil {
-				return err
-			}
-		}
-		if found {
-			if err := v.writePassword(t, to, lookup, confirmed, plain); err != nil {
+		if !password.IsZero() {
+			if err := v.writePassword(t, to, lookup, confirmed, encodePassword(password)); err != nil {
 				return err
 			}
 			if err := v.audit(t, event{what: auditPasswordConfirmed, attempt: m.attempt.id}); err != nil {
@@ -151,7 +193,7 @@ func (m *Making) Unknown(ctx context.Context, password secret.Value) error {
 // forgotten, and so is the attempt.
 func (m *Making) Failed(ctx context.Context) error {
 	defer m.hold.release()
-	m.v.end(m.attempt.name)
+	_ = m.v.end(m.attempt.name)
 	return m.v.AbandonPassword(ctx, m.account)
 }
 

@@ -48,7 +48,7 @@ func (v *Vault) Obtain(ctx context.Context, id Identity, p Policy, mint Mint) (r
 	}
 	f := v.flights[key]
 	if f == nil {
-		if err := v.cooled(key); err != nil && !p.Force {
+		if err := v.cooled(key); err != nil && !p.Force && key.ref == "" { // another code is another consent
 			v.mu.Unlock()
 			return Record{}, false, err
 		}

@@ -102,7 +102,7 @@ func (v *Vault) renew(ctx context.Context, ref string, p Policy, seen int, mint 
 		return Record{}, false, storeFault(err)
 	}
 	if !h.lasts(p.Deadline) { // the store was slow, and somebody else may have begun
-		v.end(a.name)
+		_ = v.end(a.name)
 		return Record{}, false, fault.New(fault.Busy, "the store was too slow to keep others from this token", "call again in a moment")
 	}
 	t, unheard, err := v.exchange(ctx, p, old, mint)
@@ -190,7 +190,7 @@ func (v *Vault) lastResort(ctx context.Context, h *hold, p Policy, old Record, a
 		return Record{}, false, err
 	}
 	if now.Generation > old.Generation {
-		v.end(a.name)
+		_ = v.end(a.name)
 		return now, !p.Force, nil
 	}
 	all, err := v.candidates(a.ref)
@@ -253,7 +253,7 @@ func (v *Vault) failed(old Record, a attempt, lost bool, err error) error {
 		}
 	}
 	if code != fault.RateLimited && code != fault.Unavailable && code != fault.Uncertain {
-		v.end(a.name)
+		_ = v.end(a.name)
 		return err
 	}
 	var f *fault.Fault

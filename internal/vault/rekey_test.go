@@ -88,7 +88,8 @@ func TestRekeyWhileServersRefresh(t *testing.T) {
 	if err := servers[0].KeepPassword(t.Context(), anna, secret.New("password-CANARY")); err != nil {
 		t.Fatal(err)
 	}
-	making, _, err := servers[0].Make(t.Context(), vault.Account{Principal: me, Provider: "finapi", User: "berta"}, "call", vault.Policy{}, secret.New("b"))
+	berta := vault.NewUser{Account: vault.Account{Principal: me, Provider: "finapi", User: "berta"}, Call: "call", Password: secret.New("b")}
+	making, err := servers[0].Make(t.Context(), berta, vault.Policy{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +158,8 @@ func TestRekeyWhileServersRefresh(t *testing.T) {
 	if p, held, err := v.Password(t.Context(), anna); err != nil || !held || p.Reveal() != "password-CANARY" {
 		t.Errorf("password: %v %v", held, err)
 	}
-	making, _, err = v.Make(t.Context(), vault.Account{Principal: me, Provider: "finapi", User: "another"}, "call", vault.Policy{}, secret.New("c"))
+	berta.User = "another"
+	making, err = v.Make(t.Context(), berta, vault.Policy{})
 	if err != nil || making.Account().User != "berta" {
 		t.Fatalf("the user on the way: %+v %v", making, err)
 	}

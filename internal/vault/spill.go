@@ -120,7 +120,7 @@ func (s *spill) names() ([]string, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the spill folder: %w", err)
+		return nil, refuse("the vault's spill folder cannot be read", "give your user access to the folder "+s.dir+", or remove what stands there in its place", err)
 	}
 	var names []string
 	for _, e := range entries {

@@ -35,6 +35,7 @@ const (
 	doneAttempt    = `UPDATE attempts SET state = 'done', until = ? WHERE name = ?`
 	endAttempt     = `DELETE FROM attempts WHERE name = ?`
 	endOwnAttempt  = `DELETE FROM attempts WHERE name = ? AND id = ?`
+	endHeard       = `DELETE FROM attempts WHERE name = ? AND state = 'done'`
 	endAttempts    = `DELETE FROM attempts WHERE (state = 'done' AND until < ?) OR (op <> 'refresh' AND since < ?)`
 
 	selectCandidates    = `SELECT id, key_id, sealed FROM candidates WHERE ref = ? ORDER BY taken, id`
