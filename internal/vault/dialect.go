@@ -182,6 +182,7 @@ func createStatements() []string {
 }
 
 const (
+	integrityStatement  = `PRAGMA integrity_check(20)`
 	checkStatement      = `PRAGMA quick_check(1)`
 	checkpointStatement = `PRAGMA wal_checkpoint(TRUNCATE)`
 )

@@ -24,6 +24,15 @@ type Key struct {
 	// not there, it counts as not given. Value, File and Keyring go before it.
 	Credential string
 	Keyring    bool // nothing but the keyring will do
+	anew       bool // it is the one that Rekey was given
+}
+
+// variable is where the user has named the key.
+func (k Key) variable() string {
+	if k.anew {
+		return "BANKAUTH_VAULT_NEW_KEY"
+	}
+	return "BANKAUTH_VAULT_KEY"
 }
 
 // CredentialName is what the systemd credential with the key is called.
@@ -51,16 +60,16 @@ type userKey struct {
 func (k Key) given() (*userKey, error) {
 	switch {
 	case !k.Value.IsZero() && k.File != "":
-		return nil, refuse("two keys are given for the vault", "set only one of BANKAUTH_VAULT_KEY and BANKAUTH_VAULT_KEY_FILE", nil)
+		return nil, refuse("two keys are given for the vault", "set only one of "+k.variable()+" and "+k.variable()+"_FILE", nil)
 	case !k.Value.IsZero():
 		b, err := parseKey(k.Value.Reveal())
 		if err != nil {
-			return nil, refuse("BANKAUTH_VAULT_KEY is not a key", "set it to 32 bytes in base64, such as `openssl rand -base64 32` prints", err)
+			return nil, refuse(k.variable()+" is not a key", "set it to 32 bytes in base64, such as `openssl rand -base64 32` prints", err)
 		}
 		return &userKey{bytes: b, source: sourceValue}, nil
 	case k.File != "":
 		// The path stands in no text: it may be a secret in the wrong variable.
-		b, err := givenFile("the file that BANKAUTH_VAULT_KEY_FILE names", "that file", k.File)
+		b, err := givenFile("the file that "+k.variable()+"_FILE names", "that file", k.File)
 		if err != nil {
 			return nil, err
 		}

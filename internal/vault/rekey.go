@@ -95,6 +95,7 @@ func (v *Vault) drawInto(b []byte) error {
 // newKey finds or draws the new user's key, and has it safe where it will be
 // looked for before the vault depends on it.
 func (v *Vault) newKey(next Key, m meta, old *userKey) (*userKey, error) {
+	next.anew = true
 	given, err := next.given()
 	switch {
 	case err != nil:

@@ -30,6 +30,7 @@ const (
 	keepAttempt = `INSERT INTO attempts (name, op, id, state, ref, rotation, tries, since, until, code) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (name) DO NOTHING`
 	selectAllUsers = `SELECT name, id, 0, 0, ref FROM attempts WHERE op = 'user' ORDER BY name`
+	countAttempts  = `SELECT count(*) FROM attempts WHERE state = ?`
 	updateUser     = `UPDATE attempts SET ref = ? WHERE name = ? AND ref = ?`
 	coolAttempt    = `UPDATE attempts SET state = ?, until = ?, code = ? WHERE name = ? AND id = ?`
 	doneAttempt    = `UPDATE attempts SET state = 'done', until = ? WHERE name = ?`
