@@ -146,8 +146,11 @@ func (v *Vault) List(ctx context.Context, principal string) ([]Record, error) {
 	var all []Record
 	for _, r := range rows {
 		rec, err := v.open(r)
-		if err != nil || rec.Identity.Principal != principal {
+		if errors.Is(err, errDamaged) || err == nil && rec.Identity.Principal != principal {
 			continue
+		}
+		if err != nil {
+			return nil, storeFault(err)
 		}
 		if rec, err = v.settle(r, rec); err != nil {
 			return nil, err
