@@ -34,6 +34,7 @@ type branch struct {
 	store   store
 	env     []string
 	refs    []string
+	asked   int64 // requests at the bank before the present process
 }
 
 // openBranch opens a branch and gives it n consents. How each rotation is

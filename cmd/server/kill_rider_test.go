@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -34,7 +35,7 @@ type rider struct {
 	mu      sync.Mutex
 	in      io.WriteCloser
 	next    int
-	waiting map[int]chan toolAnswer // nil once the process is gone
+	waiting map[int]chan toolAnswer // nil once the process is gone; of a call that was taken back: nil
 
 	out   io.Closer
 	first chan struct{} // closed with the first answer
@@ -95,19 +96,22 @@ func (r *rider) hear(out io.Reader) {
 			continue
 		}
 		r.mu.Lock()
-		c := r.waiting[m.ID]
+		c, waits := r.waiting[m.ID]
 		delete(r.waiting, m.ID)
 		r.mu.Unlock()
-		if c == nil {
+		switch {
+		case !waits:
 			r.t.Errorf("nobody has asked for %s", line)
-			continue
+		case c != nil:
+			c <- a
 		}
-		c <- a
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, c := range r.waiting {
-		close(c)
+		if c != nil {
+			close(c)
+		}
 	}
 	r.waiting = nil
 }
@@ -142,11 +146,13 @@ func (r *rider) call(tool string, args map[string]any) (toolAnswer, bool) {
 	return a, ok
 }
 
-// cancel takes a call back.
+// cancel takes a call back. Its answer may be on the way.
 func (r *rider) cancel(id int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.waiting, id)
+	if _, waits := r.waiting[id]; waits {
+		r.waiting[id] = nil
+	}
 	_, _ = fmt.Fprintf(r.in, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%d}}`+"\n", id)
 }
 
@@ -182,18 +188,19 @@ func (r *rider) part() {
 	r.ended(0)
 }
 
-// ended waits for the end of a process that was told to end, one way or the
-// other.
+// ended waits for the end of a process that was told to end, which must be
+// with one of the given codes.
 func (r *rider) ended(codes ...int) {
 	r.t.Helper()
+	r.wait()
+	if !slices.Contains(codes, r.cmd.ProcessState.ExitCode()) {
+		r.t.Errorf("the process ended with %v, want exit %v", r.cmd.ProcessState, codes)
+	}
+}
+
+func (r *rider) wait() {
 	late := time.AfterFunc(patience, func() { _ = r.cmd.Process.Kill() })
 	defer late.Stop()
 	<-r.gone
 	_ = r.cmd.Wait()
-	for _, code := range codes {
-		if r.cmd.ProcessState.ExitCode() == code {
-			return
-		}
-	}
-	r.t.Errorf("the process ended with %v, want exit %v", r.cmd.ProcessState, codes)
 }
