@@ -3,7 +3,6 @@ package vault
 import (
 	"context"
 	"errors"
-	"time"
 
 	"bankauth/internal/fault"
 )
@@ -117,8 +116,7 @@ func (v *Vault) settle(r row, rec Record) (Record, error) {
 	if err != nil || !r.attempt.cutOff() || rec.State != Live {
 		return rec, err
 	}
-	rec.State = Uncertain
-	rec.Reason = "a refresh was cut off at " + r.attempt.since.Format(time.RFC3339) + " and its answer was lost (attempt " + shortID(r.attempt.id) + ")"
+	rec.State, rec.Reason = Uncertain, r.attempt.interrupted()
 	if err := v.mark(rec, r.attempt, false, event{what: auditUncertain, code: fault.Uncertain}); err != nil {
 		return Record{}, storeFault(err)
 	}
