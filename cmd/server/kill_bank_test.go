@@ -128,8 +128,8 @@ func (b *branch) consent(r *rider) (ref string) {
 	return a.TokenRef
 }
 
-// held is what a vault has of one token.
-type held struct {
+// standing is what a vault has of one token.
+type standing struct {
 	alive   bool   // its refresh token is, at the bank
 	state   string // of its record
 	reason  string
@@ -139,14 +139,14 @@ type held struct {
 // image looks at the vault as the last process left it. It looks at a copy:
 // what a crash left behind is for the next process to mend, not for us. All
 // processes must have ended.
-func (b *branch) image() map[string]held {
+func (b *branch) image() map[string]standing {
 	b.t.Helper()
 	dir := filepath.Join(b.t.TempDir(), "copy")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		b.t.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	for _, name := range []string{"vault.db", "vault.db-wal"} {
+	for _, name := range []string{"vault.db", "vault.db-wal", "vault.head"} {
 		text, err := os.ReadFile(filepath.Join(b.store.dir, name))
 		if errors.Is(err, fs.ErrNotExist) && name != "vault.db" {
 			continue
@@ -183,7 +183,7 @@ func (b *branch) image() map[string]held {
 func (b *branch) alive(refresh secret.Value) bool { return b.bank.Alive(refresh.Reveal()) }
 
 // sound has SQLite check the file at path, and returns the pending attempts.
-func (b *branch) sound(path string) map[string]held {
+func (b *branch) sound(path string) map[string]standing {
 	b.t.Helper()
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
@@ -199,14 +199,14 @@ func (b *branch) sound(path string) map[string]held {
 		b.t.Fatal(err)
 	}
 	defer rows.Close()
-	all := map[string]held{}
+	all := map[string]standing{}
 	for rows.Next() {
 		var name string
 		var id []byte
 		if err := rows.Scan(&name, &id); err != nil {
 			b.t.Fatal(err)
 		}
-		all[name] = held{pending: hex.EncodeToString(id[:4])}
+		all[name] = standing{pending: hex.EncodeToString(id[:4])}
 	}
 	if err := rows.Err(); err != nil {
 		b.t.Fatal(err)
@@ -235,6 +235,6 @@ func (b *branch) settle() {
 // may then fall between its work and its answer.
 func (b *branch) slow(before, after time.Duration) { b.bank.SetDelay(before, after) }
 
-func (h held) String() string {
+func (h standing) String() string {
 	return fmt.Sprintf("alive %v, %s, %q, attempt %s", h.alive, h.state, h.reason, h.pending)
 }
