@@ -44,12 +44,16 @@ func (s *Set) createUser(ctx context.Context, r *request) (answer, error) {
 	}
 	// A client that hangs up must not cost the answer, nor an answer in the
 	// last moment the password in it.
-	ctx = context.WithoutCancel(ctx)
-	made, err := s.makeUser(ctx, r, m, call)
+	on := context.WithoutCancel(ctx)
+	made, err := s.makeUser(on, r, m, call)
 	if err != nil {
-		return nil, userFailed(ctx, m, made, err)
+		return nil, userFailed(on, m, made, err)
 	}
-	return s.answerUser(ctx, r, v, m, call, made)
+	a, err := s.answerUser(on, r, v, m, call, made)
+	if err == nil && ctx.Err() == nil { // whoever has left calls again, and means this user
+		m.Heard() // who leaves from here on is not noticed
+	}
+	return a, err
 }
 
 // begin chooses the user's id and password, puts both on disk and into the
@@ -230,7 +234,6 @@ func (s *Set) answerUser(ctx context.Context, r *request, v *vault.Vault, m *vau
 		}
 		out.TokenRef = rec.Ref
 	}
-	m.Heard()
 	for name, value := range made.Fields {
 		if s.full() || brought(call, value) || wordless(value) {
 			out.fields[name] = value
