@@ -12,12 +12,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"bankauth/internal/config"
-	"bankauth/internal/secret"
 	"bankauth/internal/simulator"
 	"bankauth/internal/vault"
 	"bankauth/openapi"
@@ -29,6 +29,7 @@ import (
 type branch struct {
 	t       *testing.T
 	program []string
+	sim     *simulator.Simulator
 	bank    *simulator.Bank
 	name    string // as bankauth knows the bank
 	store   store
@@ -51,7 +52,7 @@ func openBranch(t *testing.T, program, rotation, reuse string, n int) *branch {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	key := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 32)))
-	b := &branch{t: t, program: []string{program}, name: "flinks", store: store{filepath.Join(t.TempDir(), "vault"), key}}
+	b := &branch{t: t, program: []string{program}, sim: s, name: "flinks", store: store{filepath.Join(t.TempDir(), "vault"), key}}
 	b.env = append(variables(s), b.store.env()...)
 	switch rotation {
 	case "grace":
@@ -136,23 +137,22 @@ type standing struct {
 	pending string // the id of an attempt whose answer nobody has stored, as people see it
 }
 
-// image looks at the vault as the last process left it. It looks at a copy:
-// what a crash left behind is for the next process to mend, not for us. All
-// processes must have ended.
-func (b *branch) image() map[string]standing {
+// copied is the vault as the last process left it, in another folder: what a
+// crash left behind is for the next process to mend, not for us. All processes
+// must have ended.
+func (b *branch) copied() (s store, remove func()) {
 	b.t.Helper()
-	dir := filepath.Join(b.t.TempDir(), "copy")
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	s = store{filepath.Join(b.t.TempDir(), "copy"), b.store.key}
+	if err := os.Mkdir(s.dir, 0o700); err != nil {
 		b.t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
 	for _, name := range []string{"vault.db", "vault.db-wal", "vault.head"} {
 		text, err := os.ReadFile(filepath.Join(b.store.dir, name))
 		if errors.Is(err, fs.ErrNotExist) && name != "vault.db" {
 			continue
 		}
 		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), text, 0o600)
+			err = os.WriteFile(filepath.Join(s.dir, name), text, 0o600)
 		}
 		if err != nil {
 			b.t.Fatal(err)
@@ -161,29 +161,52 @@ func (b *branch) image() map[string]standing {
 	if _, err := os.Stat(filepath.Join(b.store.dir, "spill")); !errors.Is(err, fs.ErrNotExist) {
 		b.t.Errorf("an answer lies beside the store, which had room: %v", err)
 	}
-	all := b.sound(filepath.Join(dir, "vault.db"))
-	v, err := store{dir, b.store.key}.open(b.t.Context())
+	return s, func() { _ = os.RemoveAll(s.dir) }
+}
+
+// image looks at every token, and at the file itself.
+func (b *branch) image() map[string]standing {
+	b.t.Helper()
+	s, remove := b.copied()
+	defer remove()
+	pending := b.sound(filepath.Join(s.dir, "vault.db"))
+	v, err := s.open(b.t.Context())
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	defer func() { _ = v.Close(b.t.Context()) }()
+	all := map[string]standing{}
 	for _, ref := range b.refs {
 		rec, err := v.Get(b.t.Context(), tools.Local, ref)
 		if err != nil {
 			b.t.Fatalf("%s is not in the vault any more: %v", ref, err)
 		}
-		h := all[ref]
-		h.state, h.reason = string(rec.State), rec.Reason
-		h.alive = b.alive(rec.Token.Refresh)
-		all[ref] = h
+		all[ref] = standing{alive: b.bank.Alive(rec.Token.Refresh.Reveal()), state: string(rec.State), reason: rec.Reason, pending: pending[ref]}
 	}
 	return all
 }
 
-func (b *branch) alive(refresh secret.Value) bool { return b.bank.Alive(refresh.Reveal()) }
+// holds reports whether any token of the vault has the refresh token with the
+// given fingerprint.
+func (b *branch) holds(fingerprint string) bool {
+	b.t.Helper()
+	s, remove := b.copied()
+	defer remove()
+	v, err := s.open(b.t.Context())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer func() { _ = v.Close(b.t.Context()) }()
+	all, err := v.List(b.t.Context(), tools.Local)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return slices.ContainsFunc(all, func(r vault.Record) bool { return simulator.Fingerprint(r.Token.Refresh.Reveal()) == fingerprint })
+}
 
-// sound has SQLite check the file at path, and returns the pending attempts.
-func (b *branch) sound(path string) map[string]standing {
+// sound has SQLite check the file at path, and returns the ids of the pending
+// attempts, by name.
+func (b *branch) sound(path string) map[string]string {
 	b.t.Helper()
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
@@ -199,14 +222,14 @@ func (b *branch) sound(path string) map[string]standing {
 		b.t.Fatal(err)
 	}
 	defer rows.Close()
-	all := map[string]standing{}
+	all := map[string]string{}
 	for rows.Next() {
 		var name string
 		var id []byte
 		if err := rows.Scan(&name, &id); err != nil {
 			b.t.Fatal(err)
 		}
-		all[name] = standing{pending: hex.EncodeToString(id[:4])}
+		all[name] = hex.EncodeToString(id[:4])
 	}
 	if err := rows.Err(); err != nil {
 		b.t.Fatal(err)

@@ -35,7 +35,7 @@ type rider struct {
 	mu      sync.Mutex
 	in      io.WriteCloser
 	next    int
-	waiting map[int]chan toolAnswer // nil once the process is gone; of a call that was taken back: nil
+	waiting map[int]chan toolAnswer // nil once the process is gone
 
 	out   io.Closer
 	first chan struct{} // closed with the first answer
@@ -96,22 +96,19 @@ func (r *rider) hear(out io.Reader) {
 			continue
 		}
 		r.mu.Lock()
-		c, waits := r.waiting[m.ID]
+		c := r.waiting[m.ID]
 		delete(r.waiting, m.ID)
 		r.mu.Unlock()
-		switch {
-		case !waits:
+		if c == nil {
 			r.t.Errorf("nobody has asked for %s", line)
-		case c != nil:
-			c <- a
+			continue
 		}
+		c <- a
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, c := range r.waiting {
-		if c != nil {
-			close(c)
-		}
+		close(c)
 	}
 	r.waiting = nil
 }
@@ -146,13 +143,10 @@ func (r *rider) call(tool string, args map[string]any) (toolAnswer, bool) {
 	return a, ok
 }
 
-// cancel takes a call back. Its answer may be on the way.
+// cancel takes a call back. Its answer may be on the way, and still come.
 func (r *rider) cancel(id int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, waits := r.waiting[id]; waits {
-		r.waiting[id] = nil
-	}
 	_, _ = fmt.Fprintf(r.in, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%d}}`+"\n", id)
 }
 
