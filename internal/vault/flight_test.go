@@ -17,8 +17,6 @@ import (
 
 func TestThousandCallersMintOnce(t *testing.T) {
 	v := open(t, withKey(folder(t)))
-	b := &bank{lifetime: time.Minute, refresh: true, delay: 50 * time.Millisecond}
-	code := obtain(t, v, identity("authorization_code", ""), vault.Policy{}, b.mint)
 	calls := map[string]func(b *bank) (vault.Record, error){
 		"client": func(b *bank) (vault.Record, error) {
 			r, _, err := v.Obtain(context.Background(), identity("client_credentials", "a"), vault.Policy{}, b.mint)
@@ -26,10 +24,6 @@ func TestThousandCallersMintOnce(t *testing.T) {
 		},
 		"password": func(b *bank) (vault.Record, error) {
 			r, _, err := v.Obtain(context.Background(), identity("password", "a"), vault.Policy{}, b.mint)
-			return r, err
-		},
-		"refresh": func(b *bank) (vault.Record, error) {
-			r, _, err := v.Refresh(context.Background(), me, code.Ref, vault.Policy{}, b.mint)
 			return r, err
 		},
 	}
@@ -55,26 +49,30 @@ func TestThousandCallersMintOnce(t *testing.T) {
 	}
 }
 
-// TestLateCallers begin before the winner stores and go on long after: those
-// that read the old record must not mint again.
-func TestLateCallers(t *testing.T) {
+// TestThousandCallersPostOnce has 1,000 callers refresh one expired token, a
+// hundred tokens one after the other. Half of them begin at once, the others
+// until long after the winner has stored its answer: those that read the old
+// token must not post again.
+func TestThousandCallersPostOnce(t *testing.T) {
 	v := open(t, withKey(folder(t)))
-	for range 20 {
-		due := &bank{refresh: true}
-		r := obtain(t, v, identity("authorization_code", ""), vault.Policy{}, due.mint)
+	for round := range 100 {
+		r := obtain(t, v, identity("authorization_code", ""), vault.Policy{}, (&bank{refresh: true}).mint)
 		b := &bank{lifetime: time.Hour, refresh: true, delay: 5 * time.Millisecond}
 		var all sync.WaitGroup
-		for i := range 200 {
+		for i := range 1000 {
 			all.Go(func() {
-				time.Sleep(time.Duration(i) * 100 * time.Microsecond)
-				if _, _, err := v.Refresh(context.Background(), me, r.Ref, vault.Policy{}, b.mint); err != nil {
-					t.Error(err)
+				if i%2 == 0 {
+					time.Sleep(time.Duration(i) * 20 * time.Microsecond)
+				}
+				got, _, err := v.Refresh(context.Background(), me, r.Ref, vault.Policy{}, b.mint)
+				if err != nil || got.Generation != 2 {
+					t.Errorf("generation %d, %v", got.Generation, err)
 				}
 			})
 		}
 		all.Wait()
 		if n := b.posts.Load(); n != 1 {
-			t.Fatalf("%d mints, want 1", n)
+			t.Fatalf("round %d: %d mints, want 1", round, n)
 		}
 	}
 }

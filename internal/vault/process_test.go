@@ -6,8 +6,10 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -57,7 +59,7 @@ func child() int {
 		fmt.Println("ready")
 		_, _ = in.ReadString('\n')
 	}
-	if err := obey(v, o); err != nil {
+	if err := obey(v, o, in); err != nil {
 		fmt.Println("failed:", err)
 		return 1
 	}
@@ -70,7 +72,7 @@ func child() int {
 	return 0
 }
 
-func obey(v *vault.Vault, o order) error {
+func obey(v *vault.Vault, o order, in *bufio.Reader) error {
 	ctx := context.Background()
 	switch o.Do {
 	case "refresh":
@@ -86,6 +88,8 @@ func obey(v *vault.Vault, o order) error {
 			}
 		}
 		return nil
+	case "refresh each":
+		return refreshEach(v, o, in)
 	case "hang":
 		_, _, err := v.Refresh(ctx, me, o.Ref, vault.Policy{}, func(ctx context.Context, _ vault.Record) (token.Token, error) {
 			fmt.Println("minting")
@@ -217,32 +221,65 @@ func (p *process) end() {
 	}
 }
 
-func TestFourProcessesMintOnce(t *testing.T) {
-	dir, bank := folder(t), newProvider(t, 50*time.Millisecond)
+// TestEightProcessesPostOnce has 8 processes with 125 callers each refresh one
+// expired token, a hundred tokens one after the other. Callers begin until long
+// after the answer came, so that some have read the old token and come to the
+// lock after the winner.
+func TestEightProcessesPostOnce(t *testing.T) {
+	dir, bank := folder(t), newProvider(t, 5*time.Millisecond)
 	v := open(t, withKey(dir))
-	for round := range 5 {
+	var all []*process
+	for range 8 {
+		all = append(all, spawn(t, order{Do: "refresh each", Dir: dir, URL: bank.URL, Calls: 125}))
+	}
+	for _, p := range all {
+		p.push()
+	}
+	for round := range 100 {
 		r := obtain(t, v, identity("authorization_code", ""), vault.Policy{}, (&bank1{}).mint)
 		before := bank.posts.Load()
-		var all []*process
-		for range 4 {
-			all = append(all, spawn(t, order{Do: "refresh", Dir: dir, Ref: r.Ref, URL: bank.URL, Calls: 125}))
+		for _, p := range all {
+			fmt.Fprintln(p.in, r.Ref)
 		}
 		for _, p := range all {
-			p.push()
-		}
-		for _, p := range all {
-			p.expect("done")
-		}
-		for _, p := range all {
-			p.end()
+			p.expect("125 have generation 2")
 		}
 		if n := bank.posts.Load() - before; n != 1 {
 			t.Fatalf("round %d: %d posts, want 1", round, n)
 		}
-		got, err := v.Get(context.Background(), me, r.Ref)
-		if err != nil || got.Generation != 2 || got.State != vault.Live {
-			t.Fatalf("%+v %v", got, err)
+	}
+	for _, p := range all {
+		fmt.Fprintln(p.in, "")
+		p.expect("done")
+		p.end()
+	}
+}
+
+// refreshEach refreshes each token that it is told of, with many callers.
+func refreshEach(v *vault.Vault, o order, in *bufio.Reader) error {
+	for {
+		line, err := in.ReadString('\n')
+		ref := strings.TrimSpace(line)
+		if err != nil || ref == "" {
+			return err
 		}
+		var second atomic.Int64
+		errs := make([]error, o.Calls)
+		var all sync.WaitGroup
+		for i := range o.Calls {
+			all.Go(func() {
+				time.Sleep(rand.N(15 * time.Millisecond))
+				var r vault.Record
+				if r, _, errs[i] = v.Refresh(context.Background(), me, ref, vault.Policy{}, postTo(o.URL)); r.Generation == 2 {
+					second.Add(1)
+				}
+			})
+		}
+		all.Wait()
+		if err := errors.Join(errs...); err != nil {
+			return err
+		}
+		fmt.Println(second.Load(), "have generation 2")
 	}
 }
 
