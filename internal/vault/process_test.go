@@ -406,38 +406,3 @@ func TestALostAnswerIsNamed(t *testing.T) {
 		}
 	}
 }
-
-// TestSyncedBeforeSentAndBeforeSaid looks at the system calls of a refresh:
-// the intent is on disk before the request leaves, the answer before the
-// caller hears of it. A client token's renewal waits for no disk.
-func TestSyncedBeforeSentAndBeforeSaid(t *testing.T) {
-	strace, err := exec.LookPath("strace")
-	if err != nil {
-		t.Skip("needs strace: apt-get install strace")
-	}
-	dir, bank := folder(t), newProvider(t, 0)
-	v := open(t, withKey(dir))
-	for _, grant := range []string{"authorization_code", "client_credentials"} {
-		r := obtain(t, v, identity(grant, ""), vault.Policy{}, (&bank1{}).mint)
-		trace := t.TempDir() + "/trace"
-		p := spawn(t, order{Do: "refresh", Dir: dir, Ref: r.Ref, URL: bank.URL, Calls: 1},
-			strace, "-f", "-s", "64", "-e", "trace=fsync,fdatasync,write", "-o", trace)
-		p.push()
-		p.expect("done")
-		p.end()
-		b, err := os.ReadFile(trace)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, after, _ := strings.Cut(string(b), `"ready\n"`)
-		before, after, sent := strings.Cut(after, `"POST / HTTP`)
-		between, _, said := strings.Cut(after, `"done\n"`)
-		if !sent || !said {
-			t.Fatalf("the trace shows no request or no answer:\n%s", b)
-		}
-		durable := grant != "client_credentials"
-		if strings.Contains(before, "sync(") != durable || strings.Contains(between, "sync(") != durable {
-			t.Errorf("%s: synced before sending %v, before answering %v", grant, strings.Contains(before, "sync("), strings.Contains(between, "sync("))
-		}
-	}
-}

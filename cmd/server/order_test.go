@@ -1,0 +1,68 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestSyncedBeforeSentAndBeforeSaid looks at the system calls of the program
+// from outside. What was begun is on the disk before the request leaves, a
+// user's id and password with it, and what came of it before a byte of the
+// answer is written. A token that can be had again at any time waits for no
+// disk, save that its first one makes the vault.
+func TestSyncedBeforeSentAndBeforeSaid(t *testing.T) {
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skip("needs strace: apt-get install strace")
+	}
+	b := openBranch(t, built(t), "none", "refuse", 1)
+	code := b.code()
+	trace := filepath.Join(t.TempDir(), "trace")
+	r := ride(t, append([]string{strace, "-f", "-s", "96", "-e", "trace=fsync,fdatasync,write", "-o", trace}, b.program...), b.env)
+	steps := []struct {
+		tool, post string // post is the request that matters; a call may send others before it
+		args       map[string]any
+		durable    bool
+	}{
+		{"create_access_token", "POST /api/v1/token", map[string]any{"provider": "flinks", "grant_type": "client_credentials"}, true}, // it opens the vault
+		{"refresh_token", "POST /api/v1/token", map[string]any{"token_ref": b.refs[0], "force": true}, true},
+		{"create_access_token", "POST /api/v1/token", b.exchange(code), true},
+		{"create_access_token", "POST /api/v2/oauth/token", map[string]any{"provider": "finapi", "grant_type": "client_credentials"}, false},
+		{"create_access_token", "POST /api/v2/oauth/token", map[string]any{"provider": "finapi", "grant_type": "client_credentials", "force": true}, false},
+		{"create_user", "POST /api/v2/users", map[string]any{"provider": "finapi", "id": "somebody"}, true},
+		{"create_access_token", "POST /api/v2/oauth/token", map[string]any{"provider": "finapi", "grant_type": "password", "username": "somebody"}, true},
+	}
+	for _, c := range steps {
+		if a, ok := r.call(c.tool, c.args); !ok || a.Error != nil {
+			t.Fatalf("%s: %+v", c.tool, a.Error)
+		}
+	}
+	r.part()
+	text, err := os.ReadFile(trace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest := string(text)
+	for i, c := range steps {
+		seen, more, said := strings.Cut(rest, `write(1, "{\"jsonrpc`)
+		before, between, sent := strings.Cut(seen, `"`+c.post)
+		rest = more
+		if !sent || !said {
+			t.Fatalf("%s %v: the trace shows no request or no answer:\n%s", c.tool, c.args, seen)
+		}
+		if got := [2]bool{synced(before), synced(between)}; i > 0 && got != [2]bool{c.durable, c.durable} {
+			t.Errorf("%s %v: synced before sending %v, before answering %v; want %v\n%s", c.tool, c.args["grant_type"], got[0], got[1], c.durable, seen)
+		}
+	}
+}
+
+// synced reports that a sync has come to its end.
+func synced(calls string) bool {
+	return regexp.MustCompile(`f(data)?sync(\(\d+| resumed>)\) += 0`).MatchString(calls)
+}
