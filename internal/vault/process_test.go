@@ -34,6 +34,7 @@ const childVariable = "BANKAUTH_VAULT_TEST_CHILD"
 type order struct {
 	Do, Dir, Ref, URL string
 	Calls             int
+	Refs              []string
 	Grant, Account    string
 }
 
@@ -90,6 +91,8 @@ func obey(v *vault.Vault, o order, in *bufio.Reader) error {
 		return nil
 	case "refresh each":
 		return refreshEach(v, o, in)
+	case "refresh all":
+		return refreshAll(v, o)
 	case "hang":
 		_, _, err := v.Refresh(ctx, me, o.Ref, vault.Policy{}, func(ctx context.Context, _ vault.Record) (token.Token, error) {
 			fmt.Println("minting")
