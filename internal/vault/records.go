@@ -105,7 +105,10 @@ func (v *Vault) settle(r row, rec Record) (Record, error) {
 	if !r.attempt.cutOff() || r.attempt.op != opRefresh || rec.State != Live {
 		return rec, nil
 	}
-	h, free := v.locks.try(r.ref)
+	h, free, err := v.locks.try(r.ref)
+	if err != nil {
+		return Record{}, storeFault(err)
+	}
 	if !free {
 		return rec, nil // under way
 	}
@@ -113,13 +116,13 @@ func (v *Vault) settle(r row, rec Record) (Record, error) {
 	if err := v.drain(); err != nil {
 		return Record{}, err
 	}
-	r, rec, err := v.read(r.ref)
+	r, rec, err = v.read(r.ref)
 	if err != nil || !r.attempt.cutOff() || rec.State != Live {
 		return rec, err
 	}
 	rec.State = Uncertain
 	rec.Reason = "a refresh was cut off at " + r.attempt.since.Format(time.RFC3339) + " and its answer was lost (attempt " + shortID(r.attempt.id) + ")"
-	if err := v.mark(rec, r.attempt, false, event{what: auditUncertain, code: fault.Uncertain}); err != nil {
+	if err := v.mark(rec, r.attempt, false, event{what: auditUncertain, code: fault.Uncertain}); err != nil && !errors.Is(err, errSuperseded) {
 		return Record{}, storeFault(err)
 	}
 	return rec, nil

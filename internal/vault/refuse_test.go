@@ -227,6 +227,10 @@ func chmod(t *testing.T, path string, mode fs.FileMode) {
 // alter changes the store behind the vault's back.
 func alter(t testing.TB, dir string, statements ...string) {
 	t.Helper()
+	if address := onServer(dir); address != "" {
+		execOn(t, address, statements...)
+		return
+	}
 	// A path with odd letters is no address; a link without them is.
 	link := filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink(dir, link); err != nil {

@@ -9,6 +9,7 @@ import (
 type Status struct {
 	Made      bool   // false: there is no vault in Path yet; the rest is zero
 	Path      string // the folder
+	Store     string // the database, without user and password; "" where the store is a file in Path
 	KeySource string // keyring, key file, file, environment or memory
 	KeyPath   string // of the key's file; "" where there is none
 	Schema    int
@@ -36,7 +37,7 @@ func (v *Vault) Status(ctx context.Context) (Status, error) {
 	if err := v.flush(); err != nil {
 		return Status{}, storeFault(err)
 	}
-	s := Status{Made: true, Path: string(v.folder), KeySource: v.key.source, KeyPath: v.key.path, Schema: v.meta.schema}
+	s := Status{Made: true, Path: string(v.folder), Store: v.server, KeySource: v.key.source, KeyPath: v.key.path, Schema: v.meta.schema}
 	if err := s.count(v.sealer(), v.reader, v.settle); err != nil {
 		return Status{}, storeFault(err)
 	}
@@ -53,6 +54,9 @@ func (v *Vault) Status(ctx context.Context) (Status, error) {
 // errors are those of Open.
 func Inspect(ctx context.Context, o Options) (Status, error) {
 	o = o.filled()
+	if o.onServer() {
+		return inspectServer(ctx, o)
+	}
 	f := folder(o.Dir)
 	s := Status{Path: o.Dir}
 	m, made, err := survey(ctx, f)

@@ -210,6 +210,21 @@ func fill(ctx context.Context, f folder, m meta) (err error) {
 			return fmt.Errorf("making the tables: %w", err)
 		}
 	}
+	if err := m.insert(ctx, db); err != nil {
+		return err
+	}
+	for _, s := range []string{commitWrite, checkpointStatement} {
+		if _, err := db.ExecContext(ctx, s); err != nil {
+			return fmt.Errorf("finishing the vault's file: %w", err)
+		}
+	}
+	return nil
+}
+
+// insert writes m into the tables of a store that is being made.
+func (m meta) insert(ctx context.Context, db interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}) error {
 	for _, kv := range []struct {
 		name  string
 		value []byte
@@ -221,11 +236,6 @@ func fill(ctx context.Context, f folder, m meta) (err error) {
 	for _, w := range m.data {
 		if _, err := db.ExecContext(ctx, insertKey, w.id, w.state, w.wrapped); err != nil {
 			return fmt.Errorf("writing a data key: %w", err)
-		}
-	}
-	for _, s := range []string{commitWrite, checkpointStatement} {
-		if _, err := db.ExecContext(ctx, s); err != nil {
-			return fmt.Errorf("finishing the vault's file: %w", err)
 		}
 	}
 	return nil
@@ -249,6 +259,9 @@ func storeFault(err error) *fault.Fault {
 		return refuse("the vault's folder cannot be written", "give your user write access to it; `bankauth doctor` names it", err)
 	case sqliteTrouble(err) == full:
 		return refuse("the disk has no room for the vault", "free some space and call again", err)
+	}
+	if f := postgresFault(err); f != nil {
+		return f
 	}
 	return unusable("the vault cannot be used", "call again; if it stays, run `bankauth doctor`", err)
 }
