@@ -26,7 +26,7 @@ const (
 	renewLease = `WITH kept AS (` + durably + `)
 		UPDATE leases SET until = clock_timestamp() + make_interval(secs => ?) FROM kept WHERE name = ? AND owner = ? AND epoch = ?`
 	dropLease = `WITH lax AS (SELECT set_config('synchronous_commit', 'off', true))
-		DELETE FROM leases USING lax WHERE name = ? AND owner = ? AND epoch = ?`
+		DELETE FROM leases USING lax WHERE name = ? AND owner = ?`
 )
 
 const (
@@ -47,19 +47,25 @@ type leases struct {
 	now    func() time.Time // must not jump
 }
 
-func (l *leases) take(ctx context.Context, name string) (hold, error) {
+func (l *leases) take(ctx context.Context, name string) (_ hold, err error) {
 	owner, err := l.draw()
 	if err != nil {
 		return hold{}, err
 	}
 	failed := 0
+	defer func() {
+		if err != nil && failed > 0 { // it may be ours, and nobody would know
+			l.drop(name, owner)
+		}
+	}()
 	for wait := leasePause; ; wait = min(wait*3/2, leasePauseMost) {
 		h, free, err := l.ask(ctx, name, owner)
 		if free {
 			return h, nil
 		}
-		if err != nil && ctx.Err() == nil {
-			if failed++; failed == leaseTries || l.as.classify(err) == unknown {
+		if err != nil {
+			failed++
+			if ctx.Err() == nil && (failed == leaseTries || l.as.classify(err) == unknown) {
 				return hold{}, err
 			}
 		}
@@ -74,7 +80,22 @@ func (l *leases) try(name string) (hold, bool, error) {
 	if err != nil {
 		return hold{}, false, err
 	}
-	return l.ask(context.Background(), name, owner)
+	h, free, err := l.ask(context.Background(), name, owner)
+	if err != nil {
+		l.drop(name, owner)
+	}
+	return h, free, err
+}
+
+// drop gives a lease back. Where that fails it runs out.
+func (l *leases) drop(name string, owner []byte) {
+	ctx, cancel := context.WithTimeout(context.Background(), l.as.patience)
+	defer cancel()
+	for n := range leaseTries {
+		if _, err := l.exec(ctx, dropLease, name, owner); err == nil || pause(ctx, leasePause<<(2*n)) != nil {
+			return
+		}
+	}
 }
 
 // ask may be called again for the same owner: nobody knows what became of a
@@ -102,7 +123,7 @@ func (l *leases) ask(ctx context.Context, name string, owner []byte) (hold, bool
 	return hold{sure: h.left, release: sync.OnceFunc(func() {
 		stop()
 		<-stopped
-		h.drop()
+		l.drop(name, owner)
 	})}, true, nil
 }
 
@@ -142,13 +163,10 @@ func (h *lease) renew(ctx context.Context) {
 	}
 }
 
-// drop gives the lease back. Where that fails it runs out.
-func (h *lease) drop() { _, _ = h.exec(context.Background(), dropLease, h.name, h.owner, h.epoch) }
-
-func (h *lease) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, h.as.patience)
+func (l *leases) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.as.patience)
 	defer cancel()
-	r, err := h.db.ExecContext(ctx, h.as.spell(query), args...)
+	r, err := l.db.ExecContext(ctx, l.as.spell(query), args...)
 	if err != nil {
 		return 0, err
 	}

@@ -32,6 +32,17 @@ type order struct {
 	Do, Dir, Ref, URL string
 	Calls             int
 	Grant, Account    string
+	Store             string        // of a replica; "" for what withKey says
+	Lease             time.Duration // of a replica
+}
+
+func (o order) options() vault.Options {
+	all := withKey(o.Dir)
+	if o.Store != "" {
+		all.Store = secret.New(o.Store)
+	}
+	all.Lease = o.Lease
+	return all
 }
 
 // child runs in a process of its own: it opens the vault, says "ready", waits
@@ -47,7 +58,7 @@ func child() int {
 		fmt.Println("ready")
 		_, _ = in.ReadString('\n')
 	}
-	v, err := vault.Open(context.Background(), withKey(o.Dir))
+	v, err := vault.Open(context.Background(), o.options())
 	if err != nil {
 		fmt.Println("open:", err)
 		return 2
@@ -90,6 +101,11 @@ func obey(v *vault.Vault, o order) error {
 			fmt.Println("minting")
 			<-ctx.Done()
 			return token.Token{}, ctx.Err()
+		})
+		return err
+	case "stall": // hears the answer however late it is
+		_, _, err := v.Refresh(ctx, me, o.Ref, vault.Policy{Deadline: o.Lease / 2}, func(ctx context.Context, old vault.Record) (token.Token, error) {
+			return postTo(o.URL)(context.WithoutCancel(ctx), old)
 		})
 		return err
 	case "full": // no file may grow any more, as on a full disk
