@@ -41,7 +41,7 @@ type rotator struct {
 }
 
 func newRotator(t *testing.T) *rotator {
-	r := &rotator{current: "r", /* what bank1 gives */ alive: map[string]bool{"r": true}}
+	r := &rotator{current: "r", alive: map[string]bool{"r": true}}
 	r.Server = httptest.NewServer(http.HandlerFunc(r.answer))
 	t.Cleanup(r.Close)
 	return r
