@@ -116,7 +116,7 @@ func (s *Set) makeUser(ctx context.Context, r *request, m *vault.Making, call pr
 	if m.Made {
 		return asked(call), nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*upstreamDeadline)
+	ctx, cancel := context.WithTimeout(ctx, makingDeadline)
 	defer cancel()
 	send := func() (providers.Answer, error) {
 		ctx, cancel := context.WithTimeout(ctx, upstreamDeadline)
@@ -186,7 +186,7 @@ func (s *Set) clientToken(ctx context.Context, r *request, v *vault.Vault, call 
 		a, err := r.bank.Client.Token(ctx, first)
 		return a.Token, err
 	}
-	rec, _, err := v.Obtain(ctx, s.identity(r, first), r.bank.policy(), mint)
+	rec, _, err := v.Obtain(ctx, s.identity(r, first), r.bank.policy(), s.contained(r, mint))
 	return rec.Token.Access, err
 }
 

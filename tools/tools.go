@@ -67,10 +67,13 @@ type Options struct {
 // with the code busy.
 const DefaultLimit = 4096
 
-// upstreamDeadline bounds one exchange with a provider. A call makes at most
-// two in a row, or waits 25 s for a lock and then makes one, so that it ends
-// within 50 s: hosts give up after about 60.
-const upstreamDeadline = 20 * time.Second
+// A call ends within 50 s, because hosts give up after about 60: the vault
+// waits at most 45 s for a token, and a user takes a client token and then
+// these.
+const (
+	upstreamDeadline = 20 * time.Second // one exchange with a provider
+	makingDeadline   = 28 * time.Second // a user, with a second try and a log-in where the answer was lost
+)
 
 // Set is the tools over a choice of providers. It is safe for concurrent use.
 type Set struct {

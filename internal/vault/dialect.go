@@ -32,6 +32,8 @@ type dialect struct {
 	lax []string
 	// commit ends one; nil: the statement. It must not take a rollback for a commit.
 	commit func(ctx context.Context, conn *sql.Conn) error
+	// still begins a transaction that reads one state throughout.
+	still string
 	// sync says before a transaction how far its commit must reach; "" where
 	// there is nothing to say.
 	sync func(durable bool) string
@@ -96,6 +98,7 @@ CREATE TABLE audit (
 var sqliteDialect = &dialect{
 	name:  "SQLite",
 	begin: []string{`BEGIN IMMEDIATE`},
+	still: `BEGIN`,
 	// One connection switches between the two, because two writing connections
 	// would wait for each other by sleeping.
 	sync: func(durable bool) string {
@@ -187,6 +190,7 @@ func createStatements() []string {
 }
 
 const (
+	integrityStatement  = `PRAGMA integrity_check(20)`
 	checkStatement      = `PRAGMA quick_check(1)`
 	checkpointStatement = `PRAGMA wal_checkpoint(TRUNCATE)`
 )

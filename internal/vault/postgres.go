@@ -33,6 +33,7 @@ import (
 var postgresDialect = &dialect{
 	name:  "PostgreSQL",
 	begin: []string{beginServer + atLeastOn + turn},
+	still: `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`,
 	lax:   []string{beginServer + `SET LOCAL synchronous_commit = off;` + turn},
 	commit: func(ctx context.Context, conn *sql.Conn) error {
 		return conn.Raw(func(c any) error {

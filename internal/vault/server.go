@@ -112,13 +112,12 @@ func readServer(ctx context.Context, db *sql.DB) (m meta, made bool, err error) 
 	case version > schemaVersion:
 		return meta{}, false, refuse("the vault was written by a newer bankauth", "install that version or a later one", nil)
 	}
-	if m, err = readMeta(ctx, db); err != nil {
+	if m, err = metaOf(ctx, newReader(db, postgresDialect), version); err != nil {
 		return meta{}, false, storeFault(err)
 	}
 	if len(m.vaultID) != 16 || len(m.index) == 0 || len(m.data) == 0 || len(m.keyID) == 0 {
 		return meta{}, false, damagedServer(nil)
 	}
-	m.schema = version
 	return m, true, nil
 }
 
@@ -199,42 +198,44 @@ func (s spelling) ExecContext(ctx context.Context, query string, args ...any) (s
 	return s.tx.ExecContext(ctx, numbered(query), args...)
 }
 
-// inspectServer is Inspect for a vault in a database.
-func inspectServer(ctx context.Context, o Options) (Status, error) {
-	st := Status{Path: o.Dir}
+// glimpseServer is glimpse for a vault in a database.
+func glimpseServer(ctx context.Context, o Options) (*glance, error) {
 	s, err := newServer(o.Store)
 	if err != nil {
-		return st, err
+		return nil, err
 	}
-	st.Store = s.String()
 	key, err := o.Key.shared()
 	if err != nil {
-		return st, err
+		return nil, err
 	}
-	if _, err := folder(o.Dir).exists(); err != nil {
-		return st, err
+	f := folder(o.Dir)
+	if _, err := f.exists(); err != nil {
+		return nil, err
 	}
 	m, made, err := s.survey(ctx)
 	if err != nil || !made {
-		return st, err
+		return nil, err
 	}
 	k, err := m.unlockOnServer(key)
 	if err != nil {
-		return st, err
+		return nil, err
 	}
 	sealer, err := newSealer(m.vaultID, k)
 	if err != nil {
-		return st, storeFault(err)
+		return nil, storeFault(err)
 	}
-	st.Made, st.KeySource, st.KeyPath, st.Schema = true, key.source, key.path, m.schema
-	r := newReader(s.open(1), postgresDialect)
-	if err := errors.Join(st.count(sealer, r, func(_ row, rec Record) (Record, error) { return rec, nil }), r.close()); err != nil {
-		return st, storeFault(err)
+	return &glance{folder: f, meta: m, key: key, sealer: sealer, reader: newReader(s.open(2), postgresDialect)}, nil
+}
+
+// storeName names the database; "" where the records lie in a file, or the
+// address cannot be read.
+func (o Options) storeName() string {
+	if !o.onServer() {
+		return ""
 	}
-	names, err := (&spill{dir: folder(o.Dir).spill()}).names()
-	st.Spilled = len(names)
+	s, err := newServer(o.Store)
 	if err != nil {
-		return st, storeFault(err)
+		return ""
 	}
-	return st, nil
+	return s.String()
 }

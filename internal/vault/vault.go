@@ -75,12 +75,15 @@ type Vault struct {
 	ephemeral bool
 	meta      meta
 	key       userKey // without its bytes
+	source    Key     // where to look when the vault has a new one
+	learning  learning
 	seals     atomic.Pointer[sealer]
 	reader    *reader
 	writer    *writer
 	locks     locks
 	reserve   *reserve
 	spill     *spill
+	anchor    *anchor // nil where the store is no file of ours
 
 	drawing sync.Mutex // an io.Reader need not be safe for concurrent use
 	random  io.Reader
@@ -134,10 +137,18 @@ func prepare(ctx context.Context, o Options) (*Vault, error) {
 		return nil, err
 	}
 	var key *userKey
-	if made {
-		key, err = existingKey(o, f, m)
-	} else {
+	switch {
+	case !made:
 		m, key, err = found(ctx, o, f)
+	case m.schema < schemaVersion:
+		m, key, err = upgrade(ctx, o, f, m)
+	case o.Ephemeral:
+		_, err = existingKey(o, f, m)
+	default:
+		m, key, err = fit(m, o.Key, f, func() (meta, error) {
+			m, _, err := survey(ctx, f)
+			return m, err
+		})
 	}
 	if err != nil {
 		return nil, err
@@ -149,9 +160,13 @@ func prepare(ctx context.Context, o Options) (*Vault, error) {
 	if err := f.make(); err != nil {
 		return nil, err
 	}
+	promote(f, m, key)
 	v, err := start(o, f, m, key, k)
 	if err != nil {
 		return nil, err
+	}
+	if err := v.recall(ctx); err != nil {
+		return nil, errors.Join(err, v.writer.close(), v.reader.close())
 	}
 	// What lies beside the store comes into it before anything is read. Where it
 	// cannot, the next refresh tries again before it sends.
@@ -172,11 +187,9 @@ func found(ctx context.Context, o Options, f folder) (meta, *userKey, error) {
 	if err := f.make(); err != nil {
 		return meta{}, nil, err
 	}
-	wait, cancel := context.WithTimeout(ctx, lockWait)
-	defer cancel()
-	release, err := lockFile(wait, f.making())
+	release, err := f.lock(ctx)
 	if err != nil {
-		return meta{}, nil, unusable("the vault's folder cannot be locked", "make sure that your user may write "+string(f)+" and call again", err)
+		return meta{}, nil, err
 	}
 	defer release()
 	m, made, err := survey(ctx, f)
@@ -209,7 +222,7 @@ func lay(ctx context.Context, o Options, f folder) (meta, *userKey, error) {
 	if err := m.lock(key, k); err != nil {
 		return meta{}, nil, err
 	}
-	return m, key, create(ctx, f, m)
+	return m, key, create(ctx, f, func(db *sql.DB) error { return m.insert(ctx, db) })
 }
 
 func drawKeys(o Options) (meta, keys, error) {
@@ -309,21 +322,34 @@ func assemble(o Options, f folder, m meta, key *userKey, k keys) (*Vault, error)
 	if err != nil {
 		return nil, err
 	}
-	v := &Vault{folder: f, now: o.Now, random: o.Rand, ephemeral: o.Ephemeral, meta: m,
+	v := &Vault{folder: f, now: o.Now, random: o.Rand, ephemeral: o.Ephemeral, meta: m, source: o.Key,
 		key:   userKey{source: key.source, path: key.path},
 		locks: stripes{f}, reserve: &reserve{path: f.reserve(), held: o.Ephemeral}, spill: &spill{dir: f.spill()},
 		closing: make(chan struct{}), crew: newCrew(), flights: map[flightKey]*flight{}, cold: map[flightKey]cooling{}, cache: newCache()}
 	v.seals.Store(s)
+	if !o.Ephemeral && !o.onServer() {
+		v.anchor = &anchor{path: f.head(), chain: newChain(s)}
+	}
 	return v, nil
 }
 
 // connect gives v its store. Where it fails, both are closed.
 func (v *Vault) connect(read, write *sql.DB, as *dialect) (err error) {
 	v.reader = newReader(read, as)
-	if v.writer, err = newWriter(write, as, newChain(v.sealer()), v.behind, writeBehind); err != nil {
+	chain := newChain(v.sealer())
+	if v.anchor != nil {
+		chain = v.anchor.chain
+	}
+	if v.writer, err = newWriter(write, as, chain, v.catchUp, writeBehind); err != nil {
 		err = errors.Join(err, v.reader.close())
 	}
 	return err
+}
+
+// catchUp is what the writer calls for what may be written late.
+func (v *Vault) catchUp() *job {
+	v.anchor.write()
+	return v.behind()
 }
 
 // sealer is what seals and opens now; `vault rekey` may change it.
