@@ -124,14 +124,21 @@ func vaultChecks(ctx context.Context, env config.Environment, settings config.Se
 		return []check{ok(name, "a throw-away one, gone when the server ends; name --data-dir to keep it")}
 	}
 	s, err := vault.Inspect(ctx, o)
+	if err != nil && s.Store != "" {
+		return []check{note("store", s.Store, ""), broken(name, err)}
+	}
 	if err != nil {
 		return []check{broken(name, err)}
 	}
 	if !writable(o.Dir) {
 		return []check{needs(name, o.Dir+" cannot be written", "give your user write access to it, or set BANKAUTH_DATA_DIR to another folder")}
 	}
+	place := s.Path
+	if s.Store != "" {
+		place = s.Store
+	}
 	if !s.Made {
-		return []check{ok(name, "not made yet; the first token makes it in "+o.Dir)}
+		return []check{ok(name, "not made yet; the first token makes it in "+place)}
 	}
 	if s.Old {
 		return []check{older(s), keyCheck(s)}
@@ -140,7 +147,7 @@ func vaultChecks(ctx context.Context, env config.Environment, settings config.Se
 	for _, n := range s.Tokens {
 		tokens += n
 	}
-	checks := []check{ok(name, fmt.Sprintf("%s, tokens %d, passwords %d", s.Path, tokens, s.Passwords)), keyCheck(s)}
+	checks := []check{ok(name, fmt.Sprintf("%s, tokens %d, passwords %d", place, tokens, s.Passwords)), keyCheck(s)}
 	if n := s.Tokens[vault.Uncertain]; n > 0 {
 		checks = append(checks, note(name, fmt.Sprintf("%d tokens whose last refresh got no answer", n), "the next refresh_token settles it"))
 	}

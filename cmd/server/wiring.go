@@ -240,7 +240,7 @@ func vaultOptions(env config.Environment, settings config.Settings) (vault.Optio
 	if err := settings.ReadSecrets(env); err != nil {
 		return vault.Options{}, err
 	}
-	return vault.Options{Dir: dir, Key: vaultKey(env, settings)}, nil
+	return vault.Options{Dir: dir, Store: settings.Store, Key: vaultKey(env, settings)}, nil
 }
 
 // close waits for the exchanges under way, writes what the vault has not

@@ -26,7 +26,7 @@ type Settings struct {
 	Simulate    bool     `name:"simulate" env:"BANKAUTH_SIMULATE" group:"Providers" help:"Simulate every provider: no credentials, no network, and a throw-away vault unless a data folder is named."`
 
 	DataDir  string       `name:"data-dir" env:"BANKAUTH_DATA_DIR" group:"Vault" placeholder:"FOLDER" help:"Folder of the vault. Default: bankauth in the platform's state folder."`
-	Store    secret.Value `kong:"-" env:"BANKAUTH_STORE" group:"Vault" secret:"" file:"" help:"Where the vault's records lie. Default: SQLite in the data folder, the only one in this release."`
+	Store    secret.Value `kong:"-" env:"BANKAUTH_STORE" group:"Vault" secret:"" file:"" help:"Where the vault's records lie: postgres://USER:PASSWORD@HOST/DATABASE, for several replicas (docs/replicas.md). Default: SQLite in the data folder."`
 	VaultKey secret.Value `kong:"-" env:"BANKAUTH_VAULT_KEY" group:"Vault" secret:"" file:"" help:"Key that wraps the vault's own: 32 bytes in base64, or keyring:. Default: the systemd credential bankauth-vault-key, else the keyring when one answers, else a key file made on first use."`
 
 	// VaultKeyFile is what BANKAUTH_VAULT_KEY_FILE names.
@@ -56,10 +56,15 @@ type providerSettings struct {
 // ReadSecrets fills the fields that have no flag. Only a command that opens
 // the vault needs them.
 func (s *Settings) ReadSecrets(e Environment) error {
-	if e.Has("BANKAUTH_STORE") || e.Has("BANKAUTH_STORE_FILE") {
-		return fault.New(fault.NotConfigured, "BANKAUTH_STORE is set, and this release keeps its vault in SQLite only",
-			"unset BANKAUTH_STORE and BANKAUTH_STORE_FILE; PostgreSQL comes with the vault's own release, and BANKAUTH_DATA_DIR says where the SQLite file lies")
+	store, err := e.text("BANKAUTH_STORE", true)
+	if err != nil {
+		return err
 	}
+	if store != "" && !strings.HasPrefix(store, "postgres://") && !strings.HasPrefix(store, "postgresql://") {
+		return fault.New(fault.NotConfigured, "BANKAUTH_STORE is not the address of a PostgreSQL database",
+			"set it to postgres://USER:PASSWORD@HOST/DATABASE, or unset it for SQLite in the folder of BANKAUTH_DATA_DIR")
+	}
+	s.Store = secret.New(store)
 	return s.readKey(e)
 }
 

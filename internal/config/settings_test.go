@@ -104,8 +104,13 @@ func TestReadSecrets(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	wantFault(t, s.ReadSecrets(read("BANKAUTH_VAULT_KEY=canary", "BANKAUTH_VAULT_KEY_FILE=/x")), "BANKAUTH_VAULT_KEY_FILE", "canary")
-	wantFault(t, s.ReadSecrets(read("BANKAUTH_STORE=postgres://u:canary@h/d")), "comes with the vault's own release", "canary", "u:", "@h")
-	wantFault(t, s.ReadSecrets(read("BANKAUTH_STORE_FILE=/canary")), "SQLite", "/canary")
+	wantFault(t, s.ReadSecrets(read("BANKAUTH_STORE=mysql://u:canary@h/d")), "PostgreSQL", "canary", "u:", "@h")
+	wantFault(t, s.ReadSecrets(read("BANKAUTH_STORE_FILE=/canary")), "BANKAUTH_STORE_FILE", "/canary")
+	for _, address := range []string{"postgres://u:canary@h/d", "postgresql:///d?host=/run/postgresql"} {
+		if err := s.ReadSecrets(read("BANKAUTH_STORE=" + address)); err != nil || s.Store.Reveal() != address {
+			t.Errorf("%v", err)
+		}
+	}
 	if err := s.ReadSecrets(read("BANKAUTH_STORE=${BANKAUTH_STORE:-}")); err != nil {
 		t.Errorf("a placeholder is no store: %v", err)
 	}

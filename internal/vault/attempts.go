@@ -4,7 +4,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"bankauth/internal/fault"
@@ -75,12 +74,9 @@ func pauseLeft(until, now time.Time) time.Duration {
 // begin puts a on disk as pending. A row that is there already was cut off or
 // has failed; its tries are counted on, and its first time stands.
 func (v *Vault) begin(a *attempt, deadline time.Duration) error {
-	a.id = make([]byte, 16)
-	v.drawing.Lock()
-	_, err := io.ReadFull(v.random, a.id)
-	v.drawing.Unlock()
-	if err != nil {
-		return fmt.Errorf("drawing an attempt's id: %w", err)
+	var err error
+	if a.id, err = v.drawID(); err != nil {
+		return err
 	}
 	if err := v.reserve.hold(); err != nil {
 		return err
@@ -101,6 +97,14 @@ func (v *Vault) begin(a *attempt, deadline time.Duration) error {
 func (v *Vault) end(name string) error {
 	return v.writer.do(false, func(t *transaction) error {
 		_, err := t.exec(endAttempt, name)
+		return err
+	})
+}
+
+// withdraw takes back a, unless another attempt has taken its place since.
+func (v *Vault) withdraw(a attempt) {
+	_ = v.writer.do(false, func(t *transaction) error {
+		_, err := t.exec(endOwnAttempt, a.name, a.id)
 		return err
 	})
 }

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"context"
 	"database/sql"
 	"encoding/binary"
 	"errors"
@@ -13,8 +14,8 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// All that is one store's own stands in this file: the address, the tables'
-// types, how a transaction begins and the meaning of errors.
+// All that is SQLite's own stands in this file: the address, how a transaction
+// begins and the meaning of errors. PostgreSQL has postgres.go for the same.
 
 const (
 	applicationID = 0x62616b61 // "baka"
@@ -26,6 +27,11 @@ type dialect struct {
 	name string
 	// begin opens a transaction that no other writer can be in, in any process.
 	begin []string
+	// lax is begin for a transaction that a power cut may undo; nil: begin, and
+	// sync has said so.
+	lax []string
+	// commit ends one; nil: the statement. It must not take a rollback for a commit.
+	commit func(ctx context.Context, conn *sql.Conn) error
 	// still begins a transaction that reads one state throughout.
 	still string
 	// sync says before a transaction how far its commit must reach; "" where
@@ -35,7 +41,9 @@ type dialect struct {
 	bind func(query string) string
 	// prepared says that statements are prepared once and used again.
 	prepared bool
-	// patience bounds a transaction; 0: the store bounds it by itself.
+	// shared says that other machines use the store, which do not see our folder.
+	shared bool
+	// patience bounds a transaction, and a read; 0: the store bounds it by itself.
 	patience time.Duration
 	classify func(error) trouble
 }

@@ -20,6 +20,9 @@ type glance struct {
 // glimpse opens what o describes; nil where no vault is there yet. Its errors
 // are those of Open.
 func glimpse(ctx context.Context, o Options) (*glance, error) {
+	if o.onServer() {
+		return glimpseServer(ctx, o)
+	}
 	f := folder(o.Dir)
 	m, made, err := survey(ctx, f)
 	if err != nil || !made {

@@ -41,7 +41,7 @@ func (v *Vault) grant(ctx context.Context, id Identity, p Policy, mint Mint) (Re
 	case !t.Refresh.IsZero():
 		return Record{}, false, v.salvageNew(&h, rec, t, a, true, err)
 	}
-	_ = v.end(a.name)
+	v.withdraw(a)
 	return Record{}, false, err
 }
 
@@ -81,7 +81,7 @@ func (v *Vault) once(ctx context.Context, id Identity, name string, p Policy, mi
 		return Record{}, false, storeFault(err)
 	}
 	p.Rotation = "unknown" // one replay: RFC 6749 §4.1.2 lets a provider revoke what a second use of a code finds
-	t, unheard, err := v.exchange(ctx, p, Record{}, mint)
+	t, unheard, err := v.exchange(ctx, &h, p, Record{}, mint)
 	lost = lost || unheard
 	rec := Record{Ref: a.ref, Identity: id}
 	switch code := faultCode(err); {
@@ -91,7 +91,7 @@ func (v *Vault) once(ctx context.Context, id Identity, name string, p Policy, mi
 		return Record{}, false, v.salvageNew(&h, rec, t, a, false, err)
 	case code == fault.Uncertain: // stays pending: a repeat asks once more
 	default:
-		_ = v.end(a.name)
+		v.withdraw(a)
 		if f := fault.From(err); lost && code == fault.Reauthorize {
 			g := *f
 			g.Message += "; the answer to an earlier exchange of it was lost"

@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"bankauth/internal/fault"
@@ -14,7 +13,7 @@ type locks interface {
 	// take waits until the lock called name is ours, or ctx ends.
 	take(ctx context.Context, name string) (hold, error)
 	// try takes it if nobody has it.
-	try(name string) (hold, bool)
+	try(name string) (h hold, free bool, err error)
 }
 
 // hold is a lock that is ours.
@@ -32,12 +31,15 @@ type stripes struct{ folder folder }
 
 func (s stripes) take(ctx context.Context, name string) (hold, error) {
 	release, err := lockFile(ctx, s.folder.stripe(name))
+	if err != nil && ctx.Err() == nil {
+		err = refuse("the vault's locks cannot be used", "give your user write access to "+s.folder.locks(), err)
+	}
 	return hold{release: release}, err
 }
 
-func (s stripes) try(name string) (hold, bool) {
+func (s stripes) try(name string) (hold, bool, error) {
 	release, ok := tryLockFile(s.folder.stripe(name))
-	return hold{release: release}, ok
+	return hold{release: release}, ok, nil
 }
 
 // lock takes the lock called name for a mint.
@@ -45,15 +47,11 @@ func (v *Vault) lock(ctx context.Context, name string) (hold, error) {
 	ctx, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()
 	h, err := v.locks.take(ctx, name)
-	if errors.Is(err, context.DeadlineExceeded) {
+	if err != nil && ctx.Err() != nil {
 		return hold{}, fault.New(fault.Busy, "another process is refreshing this token and has not finished", "call again in a moment").Because(err)
 	}
 	if err != nil {
-		var f *fault.Fault
-		if errors.As(err, &f) {
-			return hold{}, f
-		}
-		return hold{}, refuse("the vault's locks cannot be used", "give your user write access to "+v.folder.locks(), err)
+		return hold{}, storeFault(err)
 	}
 	return h, nil
 }

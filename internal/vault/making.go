@@ -59,7 +59,11 @@ func (v *Vault) Make(ctx context.Context, u NewUser, p Policy) (*Making, error) 
 	if err != nil {
 		return nil, err
 	}
-	name, h, free := v.slot(u)
+	name, h, free, err := v.slot(u)
+	if err != nil {
+		leave()
+		return nil, storeFault(err)
+	}
 	if !free {
 		leave()
 		return nil, fault.New(fault.Busy, "a user with this id is just being created", "wait for that call's result")
@@ -76,18 +80,18 @@ func (v *Vault) Make(ctx context.Context, u NewUser, p Policy) (*Making, error) 
 
 // slot finds the first name for u that nobody is at, so that a repeat finds
 // what was cut off.
-func (v *Vault) slot(u NewUser) (string, hold, bool) {
+func (v *Vault) slot(u NewUser) (string, hold, bool, error) {
 	most := mostAlike
 	if u.Named {
 		most = 1
 	}
 	for n := range most {
 		name := "user:" + hex.EncodeToString(v.sealer().lookup("user", u.Principal, u.Provider, u.Environment, u.Client, u.Call, strconv.Itoa(n)))
-		if h, free := v.locks.try(name); free {
-			return name, h, true
+		if h, free, err := v.locks.try(name); free || err != nil {
+			return name, h, free, err
 		}
 	}
-	return "", hold{}, false
+	return "", hold{}, false, nil
 }
 
 func (v *Vault) makeUnder(ctx context.Context, h hold, name string, u NewUser, p Policy) (*Making, error) {

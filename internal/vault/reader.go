@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"bankauth/internal/fault"
 )
@@ -25,7 +26,11 @@ func newReader(db *sql.DB, as *dialect) *reader {
 
 func (r *reader) query(query string, args ...any) (*sql.Rows, error) {
 	if !r.as.prepared {
-		return r.db.QueryContext(context.Background(), r.as.spell(query), args...)
+		rows, err := r.once(query, args)
+		if err != nil && r.as.classify(err) == lost {
+			rows, err = r.once(query, args) // the connection may have died while nobody looked
+		}
+		return rows, err
 	}
 	r.mu.Lock()
 	s := r.stmts[query]
@@ -39,6 +44,14 @@ func (r *reader) query(query string, args ...any) (*sql.Rows, error) {
 	}
 	r.mu.Unlock()
 	return s.QueryContext(context.Background(), args...)
+}
+
+// once bounds a read by the dialect's patience. Its rows outlive it, so a timer
+// ends the context, and not whoever made it.
+func (r *reader) once(query string, args []any) (*sql.Rows, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	time.AfterFunc(r.as.patience, cancel)
+	return r.db.QueryContext(ctx, r.as.spell(query), args...)
 }
 
 // spell returns query as the dialect wants it.

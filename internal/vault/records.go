@@ -104,7 +104,10 @@ func (v *Vault) settle(r row, rec Record) (Record, error) {
 	if !r.attempt.cutOff() || r.attempt.op != opRefresh || rec.State != Live {
 		return rec, nil
 	}
-	h, free := v.locks.try(r.ref)
+	h, free, err := v.locks.try(r.ref)
+	if err != nil {
+		return Record{}, storeFault(err)
+	}
 	if !free {
 		return rec, nil // under way
 	}
@@ -112,12 +115,12 @@ func (v *Vault) settle(r row, rec Record) (Record, error) {
 	if err := v.drain(); err != nil {
 		return Record{}, err
 	}
-	r, rec, err := v.read(r.ref)
+	r, rec, err = v.read(r.ref)
 	if err != nil || !r.attempt.cutOff() || rec.State != Live {
 		return rec, err
 	}
 	rec.State, rec.Reason = Uncertain, r.attempt.interrupted()
-	if err := v.mark(rec, r.attempt, false, event{what: auditUncertain, code: fault.Uncertain}); err != nil {
+	if err := v.mark(rec, r.attempt, false, event{what: auditUncertain, code: fault.Uncertain}); err != nil && !errors.Is(err, errSuperseded) {
 		return Record{}, storeFault(err)
 	}
 	return rec, nil

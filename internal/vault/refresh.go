@@ -101,11 +101,7 @@ func (v *Vault) renew(ctx context.Context, ref string, p Policy, seen int, mint 
 	if err := v.begin(&a, p.Deadline); err != nil {
 		return Record{}, false, storeFault(err)
 	}
-	if !h.lasts(p.Deadline) { // the store was slow, and somebody else may have begun
-		_ = v.end(a.name)
-		return Record{}, false, fault.New(fault.Busy, "the store was too slow to keep others from this token", "call again in a moment")
-	}
-	t, unheard, err := v.exchange(ctx, p, old, mint)
+	t, unheard, err := v.exchange(ctx, &h, p, old, mint)
 	if unheard && lost == "" {
 		lost = a.unanswered()
 	}
@@ -172,7 +168,10 @@ func (p Policy) window() time.Duration {
 
 // exchange asks the provider, and again where nobody knows what became of the
 // request. unheard reports that an earlier answer was lost on the way.
-func (v *Vault) exchange(ctx context.Context, p Policy, old Record, mint Mint) (t token.Token, unheard bool, err error) {
+func (v *Vault) exchange(ctx context.Context, h *hold, p Policy, old Record, mint Mint) (t token.Token, unheard bool, err error) {
+	if !h.lasts(p.Deadline) { // the store was slow, and somebody else may have begun
+		return t, false, fault.New(fault.Busy, "the store was too slow to keep others from this token", "call again in a moment")
+	}
 	began := v.now()
 	t, err = ask(ctx, p, old, mint)
 	for n := range p.replays() {
@@ -183,6 +182,9 @@ func (v *Vault) exchange(ctx context.Context, p Policy, old Record, mint Mint) (
 			break
 		}
 		if n > 0 && pause(ctx, storePause<<n) != nil {
+			break
+		}
+		if !h.lasts(p.Deadline) { // whoever has the lock now sends it again
 			break
 		}
 		unheard = true
@@ -204,7 +206,7 @@ func (v *Vault) lastResort(ctx context.Context, h *hold, p Policy, old Record, a
 		return Record{}, false, err
 	}
 	if now.Generation > old.Generation {
-		_ = v.end(a.name)
+		v.withdraw(a)
 		return now, !p.Force, nil
 	}
 	all, err := v.candidates(a.ref)
@@ -217,7 +219,7 @@ func (v *Vault) lastResort(ctx context.Context, h *hold, p Policy, old Record, a
 		}
 		try := old
 		try.Token.Refresh = c.refresh
-		t, _, err := v.exchange(ctx, p, try, mint)
+		t, _, err := v.exchange(ctx, h, p, try, mint)
 		switch {
 		case err == nil:
 			return v.keep(h, answer{rec: minted(try, t, v.now()), before: old.Generation, attempt: a, used: c.id})
@@ -233,7 +235,10 @@ func (v *Vault) lastResort(ctx context.Context, h *hold, p Policy, old Record, a
 	if lost != "" {
 		old.Reason += "; " + lost
 	}
-	if err := v.mark(old, a, true, event{what: auditEnded, code: fault.Reauthorize}); err != nil {
+	switch err := v.mark(old, a, true, event{what: auditEnded, code: fault.Reauthorize}); {
+	case errors.Is(err, errSuperseded):
+		return Record{}, false, fault.New(fault.Busy, "another process has begun to refresh this token", "call again in a moment")
+	case err != nil:
 		return Record{}, false, storeFault(err)
 	}
 	if lost != "" {
@@ -270,7 +275,7 @@ func (v *Vault) failed(old Record, a attempt, lost string, err error) error {
 		}
 	}
 	if code != fault.RateLimited && code != fault.Unavailable && code != fault.Uncertain {
-		_ = v.end(a.name)
+		v.withdraw(a)
 		return err
 	}
 	var f *fault.Fault
@@ -294,8 +299,12 @@ func cool(r Record, a attempt, now time.Time) *fault.Fault {
 	return f
 }
 
-// mark writes rec's state over whatever version is there, and ends the attempt
-// where it is settled.
+// errSuperseded says that another attempt has begun since ours, or has ended:
+// the lock was lost, and what we know of the record is out of date.
+var errSuperseded = errors.New("another attempt has begun since")
+
+// mark writes rec's state as the attempt a has found it, and ends a where it is
+// settled.
 func (v *Vault) mark(rec Record, a attempt, settled bool, e event) error {
 	rec.Updated = v.now().UTC().Truncate(time.Millisecond)
 	e.ref, e.attempt, e.generation = rec.Ref, a.id, rec.Generation
@@ -303,6 +312,9 @@ func (v *Vault) mark(rec Record, a attempt, settled bool, e event) error {
 		r, there, err := one(t, selectByRef, rec.Ref)
 		if err != nil || !there {
 			return err
+		}
+		if string(r.attempt.id) != string(a.id) {
+			return errSuperseded
 		}
 		if _, err := v.rewrite(t, r, rec); err != nil {
 			return err

@@ -66,6 +66,7 @@ func (v *Vault) rekey(ctx context.Context, next Key) (Rekeyed, error) {
 	if err != nil {
 		return Rekeyed{}, err
 	}
+	was := m.keyID
 	if err := m.lock(key, k); err != nil {
 		return Rekeyed{}, err
 	}
@@ -73,7 +74,7 @@ func (v *Vault) rekey(ctx context.Context, next Key) (Rekeyed, error) {
 	if err != nil {
 		return Rekeyed{}, err
 	}
-	if err := v.writer.do(true, func(t *transaction) error { return v.exchangeKeys(t, m) }); err != nil {
+	if err := v.writer.do(true, func(t *transaction) error { return v.exchangeKeys(t, was, m) }); err != nil {
 		return Rekeyed{}, err
 	}
 	settle(v.folder, m, key)
@@ -128,7 +129,16 @@ func (v *Vault) newKey(next Key, m meta, old *userKey) (*userKey, error) {
 }
 
 // exchangeKeys is the one moment from which on the new user's key counts.
-func (v *Vault) exchangeKeys(t *transaction, m meta) error {
+// was is the key_id that m was read with: where the store is a server, another
+// machine may have been quicker, and its new data key must not be written over.
+func (v *Vault) exchangeKeys(t *transaction, was []byte, m meta) error {
+	now, err := metaValue(t, "key_id")
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(now, was) && !bytes.Equal(now, m.keyID) {
+		return unusable("the vault was given another new key meanwhile", "run the command again with the key that it has now", nil)
+	}
 	for _, w := range m.data {
 		n, err := t.exec(updateKey, w.state, w.wrapped, w.id)
 		if err == nil && n == 0 {

@@ -39,9 +39,11 @@ func Restore(ctx context.Context, o Options, path string) (Restored, error) {
 	}
 	defer b.close()
 	f := folder(o.Dir)
-	_, made, err := survey(ctx, f)
-	if err != nil {
-		return Restored{}, err
+	made := o.onServer()
+	if !made {
+		if _, made, err = survey(ctx, f); err != nil {
+			return Restored{}, err
+		}
 	}
 	if !made {
 		if err := b.remake(ctx, o, f); err != nil {

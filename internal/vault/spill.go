@@ -19,6 +19,7 @@ const (
 	// written to the store before it is put into a file beside it.
 	storeTries = 5
 	storePause = 100 * time.Millisecond
+	storeMost  = 10 * time.Second // a file is safer than a store that does not answer
 	rescueMost = 2 * time.Second
 )
 
@@ -33,7 +34,15 @@ func (v *Vault) secure(h *hold, a answer, run func(t *transaction) error) error 
 	if err == nil {
 		return nil
 	}
-	if serr := v.spill.put(v, a); serr == nil {
+	serr := v.spill.put(v, a)
+	if serr != nil {
+		v.reserve.give()
+		serr = v.spill.put(v, a)
+	}
+	if serr == nil {
+		if v.writer.as.shared {
+			v.bringHome(h)
+		}
 		return spilledFault(err)
 	}
 	v.spill.homeless.Add(1)
@@ -48,9 +57,30 @@ func (v *Vault) secure(h *hold, a answer, run func(t *transaction) error) error 
 	return spilledFault(err)
 }
 
+// bringHome keeps the lock h until the store has what lies beside it, because no
+// other machine can see it there, or until the vault closes.
+func (v *Vault) bringHome(h *hold) {
+	release := h.release
+	h.release = func() {}
+	v.carriers.Go(func() {
+		defer release()
+		for wait := storePause; v.drain() != nil; wait = min(2*wait, rescueMost) {
+			select {
+			case <-v.closing:
+				return
+			case <-time.After(wait):
+			}
+		}
+	})
+}
+
 func (v *Vault) insist(run func(t *transaction) error) (err error) {
+	began := time.Now()
 	for i := range storeTries {
 		if i > 0 {
+			if time.Since(began) > storeMost {
+				break
+			}
 			time.Sleep(storePause << i)
 		}
 		if err = v.writer.do(true, run); err == nil {

@@ -8,6 +8,7 @@ import (
 type Status struct {
 	Made      bool   // false: there is no vault in Path yet; the rest is zero
 	Path      string // the folder
+	Store     string // the database, without user and password; "" where the store is a file in Path
 	KeySource string // keyring, key file, file, environment or memory
 	KeyPath   string // of the key's file; "" where there is none
 	Schema    int
@@ -41,7 +42,7 @@ func (v *Vault) Status(ctx context.Context) (Status, error) {
 	if err := v.flush(); err != nil {
 		return Status{}, storeFault(err)
 	}
-	s := Status{Made: true, Path: string(v.folder), KeySource: v.key.source, KeyPath: v.key.path, Schema: v.meta.schema}
+	s := Status{Made: true, Path: string(v.folder), Store: v.server, KeySource: v.key.source, KeyPath: v.key.path, Schema: v.meta.schema}
 	if err := s.count(v.sealer(), v.reader, v.settle); err != nil {
 		return Status{}, storeFault(err)
 	}
@@ -58,7 +59,7 @@ func (v *Vault) Status(ctx context.Context) (Status, error) {
 // errors are those of Open.
 func Inspect(ctx context.Context, o Options) (Status, error) {
 	o = o.filled()
-	s := Status{Path: o.Dir}
+	s := Status{Path: o.Dir, Store: o.storeName()}
 	g, err := glimpse(ctx, o)
 	if err != nil || g == nil {
 		return s, err
@@ -72,11 +73,13 @@ func Inspect(ctx context.Context, o Options) (Status, error) {
 	if err := s.count(g.sealer, g.reader, func(_ row, rec Record) (Record, error) { return rec, nil }); err != nil {
 		return s, storeFault(err)
 	}
-	how, _, err := (&anchor{path: g.folder.head(), chain: newChain(g.sealer)}).stands(g.reader)
-	if err != nil {
-		return s, storeFault(err)
+	if s.Store == "" {
+		how, _, err := (&anchor{path: g.folder.head(), chain: newChain(g.sealer)}).stands(g.reader)
+		if err != nil {
+			return s, storeFault(err)
+		}
+		s.PutBack = how == putBack
 	}
-	s.PutBack = how == putBack
 	names, err := (&spill{dir: g.folder.spill()}).names()
 	s.Spilled = len(names)
 	if err != nil {

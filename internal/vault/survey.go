@@ -252,5 +252,8 @@ func storeFault(err error) *fault.Fault {
 	case sqliteTrouble(err) == full:
 		return refuse("the disk has no room for the vault", "free some space and call again", err)
 	}
+	if f := postgresFault(err); f != nil {
+		return f
+	}
 	return unusable("the vault cannot be used", "call again; if it stays, run `bankauth doctor`", err)
 }

@@ -32,6 +32,7 @@ import (
 	"time"
 
 	"bankauth/internal/fault"
+	"bankauth/internal/secret"
 )
 
 // Options say where a vault is and how it is opened.
@@ -41,6 +42,13 @@ type Options struct {
 	Now func() time.Time // nil: time.Now
 	// Rand gives token_refs and keys; nil: crypto/rand.
 	Rand io.Reader
+	// Store is the address of a PostgreSQL database that has the records, for
+	// several replicas; it holds a password. Zero: a file in Dir. With it Key must
+	// be one that was given, and Dir keeps what the database could not take.
+	Store secret.Value
+	// Lease is how long a replica's lock outlives it; 0: a minute. It must be
+	// longer than a Policy's deadline.
+	Lease time.Duration
 	// Ephemeral makes a throw-away vault: its key stays in memory and Close
 	// removes Dir, which must be empty or missing ("": a temporary folder).
 	Ephemeral bool
@@ -53,12 +61,16 @@ func (o Options) filled() Options {
 	if o.Rand == nil {
 		o.Rand = rand.Reader
 	}
+	if o.Lease == 0 {
+		o.Lease = leaseLength
+	}
 	return o
 }
 
 // Vault is an open vault, safe for concurrent use.
 type Vault struct {
 	folder    folder
+	server    string // names the database that has the records; "" where a file in the folder does
 	now       func() time.Time
 	ephemeral bool
 	meta      meta
@@ -77,13 +89,16 @@ type Vault struct {
 	random  io.Reader
 
 	mu      sync.Mutex
-	closed  bool // no call comes in any more
-	ended   bool // nor does one go on
+	closed  bool          // no call comes in any more
+	ended   bool          // nor does one go on
+	closing chan struct{} // closed with the first Close
 	flying  sync.WaitGroup
-	crew    *crew
-	flights map[flightKey]*flight
-	cold    map[flightKey]cooling
-	cache   cache
+	// carriers bring into the store what lies beside it.
+	carriers sync.WaitGroup
+	crew     *crew
+	flights  map[flightKey]*flight
+	cold     map[flightKey]cooling
+	cache    cache
 }
 
 // Open opens the vault in o.Dir, and makes it where there is none. It reads
@@ -113,6 +128,9 @@ func prepare(ctx context.Context, o Options) (*Vault, error) {
 	f := folder(o.Dir)
 	if o.Dir == "" {
 		return nil, refuse("the vault has no folder", "set BANKAUTH_DATA_DIR", nil)
+	}
+	if o.onServer() {
+		return openOnServer(ctx, o, f)
 	}
 	m, made, err := survey(ctx, f)
 	if err != nil {
@@ -187,15 +205,11 @@ func found(ctx context.Context, o Options, f folder) (meta, *userKey, error) {
 
 // lay draws the keys of a new vault and makes its file.
 func lay(ctx context.Context, o Options, f folder) (meta, *userKey, error) {
-	m := meta{vaultID: make([]byte, 16), schema: schemaVersion}
-	k := keys{index: make([]byte, keySize), data: map[int64][]byte{1: make([]byte, keySize)}, current: 1}
-	for _, b := range [][]byte{m.vaultID, k.index, k.data[1]} {
-		if _, err := io.ReadFull(o.Rand, b); err != nil {
-			return meta{}, nil, fmt.Errorf("drawing the vault's keys: %w", err)
-		}
+	m, k, err := drawKeys(o)
+	if err != nil {
+		return meta{}, nil, err
 	}
 	var key *userKey
-	var err error
 	if o.Ephemeral {
 		key = &userKey{bytes: make([]byte, keySize), source: sourceMemory}
 		_, err = io.ReadFull(o.Rand, key.bytes)
@@ -208,12 +222,23 @@ func lay(ctx context.Context, o Options, f folder) (meta, *userKey, error) {
 	if err := m.lock(key, k); err != nil {
 		return meta{}, nil, err
 	}
+	return m, key, create(ctx, f, func(db *sql.DB) error { return m.insert(ctx, db) })
+}
+
+func drawKeys(o Options) (meta, keys, error) {
+	m := meta{vaultID: make([]byte, 16), schema: schemaVersion}
+	k := keys{index: make([]byte, keySize), data: map[int64][]byte{1: make([]byte, keySize)}, current: 1}
+	for _, b := range [][]byte{m.vaultID, k.index, k.data[1]} {
+		if _, err := io.ReadFull(o.Rand, b); err != nil {
+			return meta{}, keys{}, fmt.Errorf("drawing the vault's keys: %w", err)
+		}
+	}
 	s, err := newSealer(m.vaultID, k)
 	if err != nil {
-		return meta{}, nil, err
+		return meta{}, keys{}, err
 	}
 	m.auditHead = newChain(s).genesis()
-	return m, key, create(ctx, f, func(db *sql.DB) error { return m.insert(ctx, db) })
+	return m, k, nil
 }
 
 // lock wraps the vault's keys under the user's.
@@ -269,7 +294,30 @@ func (m meta) unlock(f folder, key *userKey) (keys, error) {
 	return k, nil
 }
 
+// onServer reports whether the records lie in a database.
+func (o Options) onServer() bool { return !o.Store.IsZero() && !o.Ephemeral }
+
 func start(o Options, f folder, m meta, key *userKey, k keys) (*Vault, error) {
+	v, err := assemble(o, f, m, key, k)
+	if err != nil {
+		return nil, err
+	}
+	read, err := openReader(f.store())
+	if err != nil {
+		return nil, err
+	}
+	write, err := openWriter(f.store())
+	if err != nil {
+		return nil, errors.Join(err, read.Close())
+	}
+	if err := v.connect(read, write, sqliteDialect); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// assemble makes a vault that lacks its store.
+func assemble(o Options, f folder, m meta, key *userKey, k keys) (*Vault, error) {
 	s, err := newSealer(m.vaultID, k)
 	if err != nil {
 		return nil, err
@@ -277,25 +325,25 @@ func start(o Options, f folder, m meta, key *userKey, k keys) (*Vault, error) {
 	v := &Vault{folder: f, now: o.Now, random: o.Rand, ephemeral: o.Ephemeral, meta: m, source: o.Key,
 		key:   userKey{source: key.source, path: key.path},
 		locks: stripes{f}, reserve: &reserve{path: f.reserve(), held: o.Ephemeral}, spill: &spill{dir: f.spill()},
-		crew: newCrew(), flights: map[flightKey]*flight{}, cold: map[flightKey]cooling{}, cache: newCache()}
+		closing: make(chan struct{}), crew: newCrew(), flights: map[flightKey]*flight{}, cold: map[flightKey]cooling{}, cache: newCache()}
 	v.seals.Store(s)
-	read, err := openReader(f.store())
-	if err != nil {
-		return nil, err
-	}
-	v.reader = newReader(read, sqliteDialect)
-	write, err := openWriter(f.store())
-	if err != nil {
-		return nil, errors.Join(err, v.reader.close())
-	}
-	chain := newChain(s)
-	if !o.Ephemeral {
-		v.anchor = &anchor{path: f.head(), chain: chain}
-	}
-	if v.writer, err = newWriter(write, sqliteDialect, chain, v.catchUp, writeBehind); err != nil {
-		return nil, errors.Join(err, v.reader.close())
+	if !o.Ephemeral && !o.onServer() {
+		v.anchor = &anchor{path: f.head(), chain: newChain(s)}
 	}
 	return v, nil
+}
+
+// connect gives v its store. Where it fails, both are closed.
+func (v *Vault) connect(read, write *sql.DB, as *dialect) (err error) {
+	v.reader = newReader(read, as)
+	chain := newChain(v.sealer())
+	if v.anchor != nil {
+		chain = v.anchor.chain
+	}
+	if v.writer, err = newWriter(write, as, chain, v.catchUp, writeBehind); err != nil {
+		err = errors.Join(err, v.reader.close())
+	}
+	return err
 }
 
 // catchUp is what the writer calls for what may be written late.
@@ -327,10 +375,13 @@ func ephemeralFolder(dir string) (string, error) {
 // Close may be called again. Calls that come after Close are VaultUnavailable.
 func (v *Vault) Close(ctx context.Context) error {
 	v.mu.Lock()
-	v.closed = true
+	if !v.closed {
+		v.closed = true
+		close(v.closing)
+	}
 	v.mu.Unlock()
 	landed := make(chan struct{})
-	go func() { v.flying.Wait(); close(landed) }()
+	go func() { v.flying.Wait(); v.carriers.Wait(); close(landed) }()
 	select {
 	case <-landed:
 	case <-ctx.Done():
@@ -367,6 +418,17 @@ func (v *Vault) ready() (leave func(), err error) {
 
 func closedFault() *fault.Fault {
 	return unusable("the vault is closed", "the server is stopping; start it again", errClosed)
+}
+
+// drawID returns 128 random bits.
+func (v *Vault) drawID() ([]byte, error) {
+	v.drawing.Lock()
+	defer v.drawing.Unlock()
+	id := make([]byte, 16)
+	if _, err := io.ReadFull(v.random, id); err != nil {
+		return nil, fmt.Errorf("drawing an id: %w", err)
+	}
+	return id, nil
 }
 
 func (v *Vault) draw() (string, error) {

@@ -37,7 +37,7 @@ const me = "principal-CANARY"
 var keyText = base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef"))
 
 func withKey(dir string) vault.Options {
-	return vault.Options{Dir: dir, Key: vault.Key{Value: secret.New(keyText)}}
+	return vault.Options{Dir: dir, Key: vault.Key{Value: secret.New(keyText)}, Store: secret.New(onServer(dir))}
 }
 
 func open(t testing.TB, o vault.Options) *vault.Vault {
@@ -57,7 +57,15 @@ func shut(t testing.TB, v *vault.Vault) {
 	}
 }
 
-func folder(t testing.TB) string { return t.TempDir() + "/bank auth?50%#" }
+// folder names one that is not there yet, and where the suite is on a server
+// makes the database that stands for it.
+func folder(t testing.TB) string {
+	dir := t.TempDir() + "/bank auth?50%#"
+	if base := os.Getenv(storeVariable); base != "" {
+		execOn(t, base+"postgres", "CREATE DATABASE "+databaseFor(dir))
+	}
+	return dir
+}
 
 func identity(grant, account string) vault.Identity {
 	return vault.Identity{Principal: me, Provider: "flinks", Environment: "sandbox", Client: "client-CANARY", Grant: grant, Account: account}

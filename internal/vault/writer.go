@@ -32,7 +32,9 @@ type writer struct {
 }
 
 // job is a piece of a transaction. run must change nothing but the store: it
-// is called again, alone, where another job of its batch has failed.
+// is called again, alone, where another job of its batch has failed, and it is
+// called again where the connection broke and nobody knows whether the first
+// time was committed.
 type job struct {
 	durable bool // survives a power cut, not only the end of the process
 	run     func(t *transaction) error
@@ -166,7 +168,7 @@ func (w *writer) take() ([]*job, bool) {
 // that cannot be written must not take the others with it.
 func (w *writer) batch(jobs []*job) {
 	err := w.commit(jobs)
-	if err == nil || len(jobs) == 1 {
+	if err == nil || len(jobs) == 1 || w.as.classify(err) == lost { // no job's fault
 		for _, j := range jobs {
 			j.end(err)
 		}
@@ -190,6 +192,15 @@ func (j *job) end(err error) {
 // by itself they run to their end: a context that can be cancelled costs the
 // driver a goroutine each.
 func (w *writer) commit(jobs []*job) error {
+	stale := w.conn != nil
+	err := w.attempt(jobs)
+	if stale && err != nil && w.as.classify(err) == lost {
+		err = w.attempt(jobs) // the connection may have died while nobody looked
+	}
+	return err
+}
+
+func (w *writer) attempt(jobs []*job) error {
 	ctx := context.Background()
 	if w.as.patience > 0 {
 		var cancel context.CancelFunc
@@ -233,7 +244,7 @@ func (w *writer) transact(ctx context.Context, jobs []*job) error {
 		t.undo()
 		return err
 	}
-	if _, err := t.exec(commitWrite); err != nil {
+	if err := t.commit(); err != nil {
 		t.undo()
 		return fmt.Errorf("committing: %w", err)
 	}
@@ -262,15 +273,25 @@ func (t *transaction) begin() error {
 }
 
 func (t *transaction) open() error {
-	for i, s := range t.w.as.begin {
+	begin := t.w.as.begin
+	if t.w.as.lax != nil && !t.w.full {
+		begin = t.w.as.lax
+	}
+	for _, s := range begin {
 		if _, err := t.exec(s); err != nil {
-			if i > 0 {
-				t.undo()
-			}
+			t.undo()
 			return err
 		}
 	}
 	return nil
+}
+
+func (t *transaction) commit() error {
+	if t.w.as.commit != nil {
+		return t.w.as.commit(t.ctx, t.w.conn)
+	}
+	_, err := t.exec(commitWrite)
+	return err
 }
 
 func (t *transaction) undo() { _, _ = t.exec(undoWrite) }
