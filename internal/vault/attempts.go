@@ -21,7 +21,7 @@ type attempt struct {
 	rotation string
 	tries    int
 	since    time.Time // of the first try
-	until    time.Time // pending: the deadline; cooling: when it may be tried again; done: when it is forgotten
+	until    time.Time // pending: the deadline; cooling: when it may be tried again; done, heard: when it is forgotten
 	code     fault.Code
 }
 
@@ -38,6 +38,7 @@ const (
 	attemptPending = "pending"
 	attemptCooling = "cooling"
 	attemptDone    = "done"
+	attemptHeard   = "heard" // done, and the caller has the answer
 )
 
 // cutOff reports that the answer to an earlier try may have been lost: the

@@ -156,11 +156,15 @@ func (v *Vault) rebox(e *entry) {
 	}
 }
 
-// forgetAttempts takes away those whose answers have been heard, and those
-// that nobody has come back for.
+// forgetAttempts takes away those whose answers have been heard, but for codes,
+// and those that nobody has come back for.
 func (v *Vault) forgetAttempts(t *transaction, heard []string) error {
 	for _, name := range heard {
-		if _, err := t.exec(endHeard, name); err != nil {
+		how := endHeard
+		if spentOnce(name) {
+			how = hearAttempt
+		}
+		if _, err := t.exec(how, name); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"encoding/hex"
+	"strings"
 
 	"bankauth/internal/fault"
 	"bankauth/internal/secret"
@@ -47,7 +48,8 @@ func (v *Vault) grant(ctx context.Context, id Identity, p Policy, mint Mint) (Re
 
 // once is a flight of Obtain for a grant that can be spent once, such as an
 // authorization code. A repeat of a call whose answer may never have been
-// heard finds the record that it made.
+// heard finds the record that it made; a later one is told, and nothing is
+// sent: RFC 6749 §4.1.2 has providers revoke what a second use of a code finds.
 func (v *Vault) once(ctx context.Context, id Identity, name string, p Policy, mint Mint) (Record, bool, error) {
 	h, err := v.lock(ctx, name)
 	if err != nil {
@@ -57,11 +59,14 @@ func (v *Vault) once(ctx context.Context, id Identity, name string, p Policy, mi
 	if err := v.drain(); err != nil {
 		return Record{}, false, err
 	}
-	a, err := v.unheard(name)
+	a, err := v.earlier(name)
 	if err != nil {
 		return Record{}, false, storeFault(err)
 	}
-	if a.state == attemptDone {
+	switch a.state {
+	case attemptHeard:
+		return Record{}, false, spentFault(a.ref)
+	case attemptDone:
 		switch _, rec, err := v.read(a.ref); {
 		case err == nil && !rec.Token.Access.IsZero():
 			return rec, true, nil
@@ -101,6 +106,10 @@ func (v *Vault) once(ctx context.Context, id Identity, name string, p Policy, mi
 	return Record{}, false, err
 }
 
+func spentFault(ref string) *fault.Fault {
+	return fault.New(fault.Reauthorize, "this code has been exchanged already", "go on with its token, "+ref+"; for another one a person must consent again, which gives a new code")
+}
+
 // salvageNew keeps the refresh token of a first answer of which nothing else
 // can be used, and says how to go on with it.
 func (v *Vault) salvageNew(h *hold, rec Record, t token.Token, a attempt, own bool, err error) error {
@@ -129,11 +138,17 @@ func (v *Vault) nameOf(id Identity) (string, error) {
 
 // nameOnce is the attempt's name for what can be spent once.
 func (v *Vault) nameOnce(id Identity, spent secret.Value) string {
-	return "code:" + hex.EncodeToString(v.sealer().spent(id, spent))
+	return codePrefix + hex.EncodeToString(v.sealer().spent(id, spent))
 }
 
+const codePrefix = "code:"
+
+// spentOnce reports whether name is a nameOnce.
+func spentOnce(name string) bool { return strings.HasPrefix(name, codePrefix) }
+
 // heard says that a caller has the answer that name's attempt brought: a
-// repeat is then a call of its own. The row goes within a second.
+// repeat is then a call of its own, or the second use of a code. The row says
+// so within a second.
 func (v *Vault) heard(name string) {
 	v.mu.Lock()
 	v.cache.heard[name] = true
@@ -144,18 +159,24 @@ func (v *Vault) heard(name string) {
 	}
 }
 
-// unheard returns the attempt called name, unless its answer has been heard.
-// The caller holds its lock.
-func (v *Vault) unheard(name string) (attempt, error) {
+// earlier returns the attempt called name as far as it bears on a repeat. The
+// caller holds its lock.
+func (v *Vault) earlier(name string) (attempt, error) {
 	a, err := findAttempt(v.reader, name)
 	if err != nil || a.id == nil {
 		return a, err
 	}
+	over := (a.state == attemptDone || a.state == attemptHeard) && !v.now().Before(a.until)
 	v.mu.Lock()
 	heard := v.cache.heard[name]
-	delete(v.cache.heard, name) // what is begun now is for another to hear
+	if heard && !over && spentOnce(name) {
+		a.state = attemptHeard
+		heard = false
+	} else {
+		delete(v.cache.heard, name) // what is begun now is for another to hear
+	}
 	v.mu.Unlock()
-	if !heard && (a.state != attemptDone || v.now().Before(a.until)) {
+	if !heard && !over {
 		return a, nil
 	}
 	return attempt{name: name}, v.end(name)

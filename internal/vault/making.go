@@ -95,7 +95,7 @@ func (v *Vault) slot(u NewUser) (string, hold, bool, error) {
 }
 
 func (v *Vault) makeUnder(ctx context.Context, h hold, name string, u NewUser, p Policy) (*Making, error) {
-	at, err := v.unheard(name)
+	at, err := v.earlier(name)
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ import (
 //   - every other grant: a new record and a mint of its own, on disk before
 //     Obtain returns. Where the policy names what is spent by it (Once), a
 //     repeat of a call whose answer nobody has heard gets the record that it
-//     made.
+//     made. Later ones are told Reauthorize, with its ref, for ten minutes.
 //
 // A transient fault keeps the provider from being asked for a few seconds; the
 // same fault with the rest of that time in RetryAfter is the answer then,
@@ -62,7 +62,7 @@ func (v *Vault) Obtain(ctx context.Context, id Identity, p Policy, mint Mint) (r
 	}
 	v.mu.Unlock()
 	rec, reused, err = f.wait(ctx)
-	if err == nil && key.ref != "" {
+	if err == nil && key.ref != "" && ctx.Err() == nil { // who has left repeats the call
 		v.heard(key.ref)
 	}
 	return rec, reused, err

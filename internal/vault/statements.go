@@ -36,8 +36,9 @@ const (
 	doneAttempt    = `UPDATE attempts SET state = 'done', until = ? WHERE name = ?`
 	endAttempt     = `DELETE FROM attempts WHERE name = ?`
 	endOwnAttempt  = `DELETE FROM attempts WHERE name = ? AND id = ?`
+	hearAttempt    = `UPDATE attempts SET state = 'heard' WHERE name = ? AND state = 'done'`
 	endHeard       = `DELETE FROM attempts WHERE name = ? AND state = 'done'`
-	endAttempts    = `DELETE FROM attempts WHERE (state = 'done' AND until < ?) OR (op <> 'refresh' AND since < ?)`
+	endAttempts    = `DELETE FROM attempts WHERE (state IN ('done', 'heard') AND until < ?) OR (op <> 'refresh' AND since < ?)`
 
 	selectCandidates    = `SELECT id, key_id, sealed FROM candidates WHERE ref = ? ORDER BY taken, id`
 	insertCandidate     = `INSERT INTO candidates (ref, id, key_id, taken, sealed) VALUES (?, ?, ?, ?, ?) ON CONFLICT (ref, id) DO NOTHING`

@@ -1,0 +1,67 @@
+package vault_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"bankauth/internal/fault"
+	"bankauth/internal/secret"
+	"bankauth/internal/vault"
+)
+
+// TestACodeIsSpentOnce repeats the exchange of a code: whoever has the token
+// already is told which one it is, and the provider hears of it once. RFC 6749
+// §4.1.2 has it revoke what a second use finds.
+func TestACodeIsSpentOnce(t *testing.T) {
+	o := withKey(folder(t))
+	v := open(t, o)
+	b := &bank{refresh: true}
+	id, p := identity("authorization_code", ""), vault.Policy{Once: secret.New("code")}
+	rec := obtain(t, v, id, p, b.mint)
+	again := func(when string) {
+		t.Helper()
+		_, _, err := v.Obtain(context.Background(), id, p, b.mint)
+		if f := fault.From(err); f == nil || f.Code != fault.Reauthorize || !strings.Contains(f.Hint, rec.Ref) {
+			t.Errorf("%s: %v, hint %q", when, err, f.Hint)
+		}
+		if n := b.posts.Load(); n != 1 {
+			t.Errorf("%s: %d posts", when, n)
+		}
+	}
+	again("at once")
+	shut(t, v)
+	v = open(t, o)
+	again("by another process")
+
+	other := p
+	other.Once = secret.New("another code")
+	if r := obtain(t, v, id, other, b.mint); r.Ref == rec.Ref {
+		t.Error("another code has the same token")
+	}
+}
+
+// TestACodeWhoseAnswerNobodyHeard takes the call back while the provider
+// answers: its repeat has the token that it made, once.
+func TestACodeWhoseAnswerNobodyHeard(t *testing.T) {
+	v := open(t, withKey(folder(t)))
+	b := &bank{refresh: true, delay: 100 * time.Millisecond}
+	id, p := identity("authorization_code", ""), vault.Policy{Once: secret.New("code")}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	if _, _, err := v.Obtain(ctx, id, p, b.mint); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("%v, want the end of the call", err)
+	}
+	rec, _, err := v.Obtain(context.Background(), id, p, b.mint)
+	if err != nil || rec.Token.Access.IsZero() {
+		t.Fatalf("its repeat: %v", err)
+	}
+	if _, _, err := v.Obtain(context.Background(), id, p, b.mint); code(err) != fault.Reauthorize {
+		t.Errorf("the repeat after that: %v", err)
+	}
+	if n := b.posts.Load(); n != 1 {
+		t.Errorf("%d posts", n)
+	}
+}
