@@ -101,7 +101,8 @@ func syncFile(path string) error {
 	return folder(filepath.Dir(path)).sync()
 }
 
-// copied are the tables with their columns, as tables declares them.
+// copied are the tables with their columns, as tables declares them. What
+// stands for a file's header is no row of a copy's.
 var copied = []struct{ table, columns string }{
 	{"meta", "name, value"},
 	{"data_keys", "id, state, wrapped"},
@@ -112,28 +113,28 @@ var copied = []struct{ table, columns string }{
 	{"audit", "seq, at, event, ref, attempt, generation, code, mac"},
 }
 
-// copyRows copies all rows into the empty tables of db.
-func copyRows(ctx context.Context, from querier, db *sql.DB) error {
+// copyRows copies all rows into empty tables.
+func copyRows(ctx context.Context, from querier, into execer) error {
 	for _, c := range copied {
-		if err := copyTable(ctx, from, db, c.table, c.columns); err != nil {
+		if err := copyTable(ctx, from, into, c.table, c.columns); err != nil {
 			return fmt.Errorf("copying %s: %w", c.table, err)
 		}
 	}
 	return nil
 }
 
-func copyTable(ctx context.Context, from querier, db *sql.DB, table, columns string) error {
-	n := strings.Count(columns, ",") + 1
-	into, err := db.PrepareContext(ctx, "INSERT INTO "+table+" ("+columns+") VALUES (?"+strings.Repeat(", ?", n-1)+")")
-	if err != nil {
-		return err
+func copyTable(ctx context.Context, from querier, into execer, table, columns string) error {
+	query := "SELECT " + columns + " FROM " + table
+	if table == "meta" {
+		query += " WHERE name <> '" + schemaName + "'"
 	}
-	defer into.Close()
-	rows, err := from.query("SELECT " + columns + " FROM " + table)
+	rows, err := from.query(query)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
+	n := strings.Count(columns, ",") + 1
+	insert := "INSERT INTO " + table + " (" + columns + ") VALUES (?" + strings.Repeat(", ?", n-1) + ")"
 	values, places := make([]any, n), make([]any, n)
 	for i := range values {
 		places[i] = &values[i]
@@ -147,7 +148,7 @@ func copyTable(ctx context.Context, from querier, db *sql.DB, table, columns str
 				values[i] = []byte{}
 			}
 		}
-		if _, err := into.ExecContext(ctx, values...); err != nil {
+		if _, err := into.ExecContext(ctx, insert, values...); err != nil {
 			return err
 		}
 	}

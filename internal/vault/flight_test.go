@@ -55,7 +55,7 @@ func TestThousandCallersMintOnce(t *testing.T) {
 // token must not post again.
 func TestThousandCallersPostOnce(t *testing.T) {
 	v := open(t, withKey(folder(t)))
-	for round := range 100 {
+	for round := range rounds() {
 		r := obtain(t, v, identity("authorization_code", ""), vault.Policy{}, (&bank{refresh: true}).mint)
 		b := &bank{lifetime: time.Hour, refresh: true, delay: 5 * time.Millisecond}
 		var all sync.WaitGroup

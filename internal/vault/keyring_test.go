@@ -3,11 +3,9 @@
 package vault_test
 
 import (
-	"database/sql"
 	"encoding/hex"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -94,16 +92,7 @@ func TestKeyringSession(t *testing.T) {
 
 func vaultID(t *testing.T, dir string) (id []byte) {
 	t.Helper()
-	link := filepath.Join(t.TempDir(), "link")
-	if err := os.Symlink(dir, link); err != nil {
-		t.Fatal(err)
-	}
-	db, err := sql.Open("sqlite", link+"/vault.db")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if err := db.QueryRow(`SELECT value FROM meta WHERE name = 'vault_id'`).Scan(&id); err != nil {
+	if err := behind(t, dir).QueryRow(`SELECT value FROM meta WHERE name = 'vault_id'`).Scan(&id); err != nil {
 		t.Fatal(err)
 	}
 	return id

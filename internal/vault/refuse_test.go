@@ -228,9 +228,25 @@ func chmod(t *testing.T, path string, mode fs.FileMode) {
 func alter(t testing.TB, dir string, statements ...string) {
 	t.Helper()
 	if address := onServer(dir); address != "" {
-		execOn(t, address, statements...)
+		for _, s := range statements {
+			execOn(t, address, worded(s))
+		}
 		return
 	}
+	db := behind(t, dir)
+	for _, s := range statements {
+		if _, err := db.Exec(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// behind opens SQLite's file behind the vault's back, until the test ends.
+func behind(t testing.TB, dir string) *sql.DB {
+	t.Helper()
 	// A path with odd letters is no address; a link without them is.
 	link := filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink(dir, link); err != nil {
@@ -240,12 +256,8 @@ func alter(t testing.TB, dir string, statements ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
-	for _, s := range statements {
-		if _, err := db.Exec(s); err != nil {
-			t.Fatal(err)
-		}
-	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
 }
 
 // TestDamage flips a byte, or cuts the file, at many places. Either the vault

@@ -229,7 +229,9 @@ func TestRekeyOfAGivenKey(t *testing.T) {
 	shut(t, server)
 	shut(t, clerk)
 	mustRefuse(t, withKey(dir), "made with")
-	v := open(t, vault.Options{Dir: dir, Key: vault.Key{Value: anew}})
+	o := withKey(dir)
+	o.Key = vault.Key{Value: anew}
+	v := open(t, o)
 	theirs.alive(t, v)
 	if r, err := v.Get(t.Context(), me, mine.Ref); err != nil || r.Token.Access.Equal(mine.Token.Access) {
 		t.Errorf("the password grant's answer was lost: %+v %v", r, err)

@@ -39,16 +39,9 @@ func Restore(ctx context.Context, o Options, path string) (Restored, error) {
 	}
 	defer b.close()
 	f := folder(o.Dir)
-	made := o.onServer()
-	if !made {
-		if _, made, err = survey(ctx, f); err != nil {
-			return Restored{}, err
-		}
-	}
-	if !made {
-		if err := b.remake(ctx, o, f); err != nil {
-			return Restored{}, storeFault(err)
-		}
+	made, err := b.remade(ctx, o, f)
+	if err != nil {
+		return Restored{}, storeFault(err)
 	}
 	v, err := Open(ctx, o)
 	if err != nil {
@@ -61,6 +54,33 @@ func Restore(ctx context.Context, o Options, path string) (Restored, error) {
 	return r, nil
 }
 
+// remade reports whether there is a vault, and makes one where there is none.
+func (b *backup) remade(ctx context.Context, o Options, f folder) (made bool, err error) {
+	if !o.onServer() {
+		if _, made, err = survey(ctx, f); err != nil || made {
+			return made, err
+		}
+		return false, b.remake(ctx, o, f)
+	}
+	s, err := newServer(o.Store)
+	if err != nil {
+		return false, err
+	}
+	if _, made, err = s.survey(ctx); err != nil || made {
+		return made, err
+	}
+	return false, b.remakeOnServer(ctx, s, o)
+}
+
+// opens refuses a key that the backup does not open with.
+func (b *backup) opens(f folder, key *userKey) error {
+	if err := b.meta.fits(key); err != nil {
+		return refuse("the backup does not open with this key", "give the key that the vault had when the backup was made", err)
+	}
+	_, err := b.meta.unlock(f, key)
+	return err
+}
+
 // remake makes a vault from the backup. It has no anchor, so whoever opens it
 // doubts what is in it, even if we do not come to it.
 func (b *backup) remake(ctx context.Context, o Options, f folder) error {
@@ -68,10 +88,7 @@ func (b *backup) remake(ctx context.Context, o Options, f folder) error {
 	if err != nil {
 		return err
 	}
-	if err := b.meta.fits(key); err != nil {
-		return refuse("the backup does not open with this key", "give the key that the vault had when the backup was made", err)
-	}
-	if _, err := b.meta.unlock(f, key); err != nil {
+	if err := b.opens(f, key); err != nil {
 		return err
 	}
 	if err := f.make(); err != nil {
@@ -98,8 +115,12 @@ func (b *backup) remake(ctx context.Context, o Options, f folder) error {
 
 func (v *Vault) restore(ctx context.Context, b *backup, made bool) (Restored, error) {
 	if !bytes.Equal(b.meta.vaultID, v.meta.vaultID) {
+		where := "--data-dir naming a folder of its own"
+		if v.server != "" {
+			where = "BANKAUTH_STORE naming a database or a schema of its own"
+		}
 		return Restored{}, fault.New(fault.InvalidArgument, "the backup is of another vault",
-			"nothing was changed; restore it with --data-dir naming a folder of its own, with the key of that vault")
+			"nothing was changed; restore it with "+where+", with the key of that vault")
 	}
 	m := merge{v: v, sealers: b.sealers(v), made: !made}
 	if err := m.read(ctx, b); err != nil {

@@ -270,7 +270,7 @@ func TestRestoreRefusals(t *testing.T) {
 	for name, c := range map[string]struct {
 		path, hint string
 	}{
-		"another vault's": {theirs, "folder of its own"},
+		"another vault's": {theirs, "of its own"},
 		"nothing there":   {filepath.Join(t.TempDir(), "none"), "vault backup"},
 		"a folder":        {t.TempDir(), "vault backup"},
 		"cut":             {put(t, string(good[:len(good)/2])), "another backup"},

@@ -147,10 +147,16 @@ func (s *server) found(ctx context.Context, o Options, key *userKey) (meta, erro
 	if err := m.lock(key, k); err != nil {
 		return meta{}, err
 	}
-	db := s.open(1)
-	defer db.Close()
 	ctx, cancel := context.WithTimeout(ctx, postgresDialect.patience)
 	defer cancel()
+	return s.lay(ctx, func(into execer) error { return m.insert(ctx, into) })
+}
+
+// lay makes the tables, with what rows writes in them, unless they are there by
+// then.
+func (s *server) lay(ctx context.Context, rows func(into execer) error) (meta, error) {
+	db := s.open(1)
+	defer db.Close()
 	tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	if err != nil {
 		return meta{}, storeFault(err)
@@ -165,7 +171,7 @@ func (s *server) found(ctx context.Context, o Options, key *userKey) (meta, erro
 		return meta{}, storeFault(err)
 	}
 	if there == 0 {
-		if err := fillServer(ctx, tx, m); err != nil {
+		if err := fillServer(ctx, tx, rows); err != nil {
 			return meta{}, storeFault(err)
 		}
 	}
@@ -179,7 +185,7 @@ func (s *server) found(ctx context.Context, o Options, key *userKey) (meta, erro
 	return m, err
 }
 
-func fillServer(ctx context.Context, tx *sql.Tx, m meta) error {
+func fillServer(ctx context.Context, tx *sql.Tx, rows func(into execer) error) error {
 	for _, s := range []string{durably, postgresTables()} {
 		if _, err := tx.ExecContext(ctx, s); err != nil {
 			return fmt.Errorf("making the tables: %w", err)
@@ -188,7 +194,7 @@ func fillServer(ctx context.Context, tx *sql.Tx, m meta) error {
 	if _, err := tx.ExecContext(ctx, numbered(insertMeta), schemaName, []byte(strconv.Itoa(schemaVersion))); err != nil {
 		return fmt.Errorf("writing %q: %w", schemaName, err)
 	}
-	return m.insert(ctx, spelling{tx})
+	return rows(spelling{tx})
 }
 
 // spelling is a transaction that understands the shared statements.
@@ -196,6 +202,24 @@ type spelling struct{ tx *sql.Tx }
 
 func (s spelling) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	return s.tx.ExecContext(ctx, numbered(query), args...)
+}
+
+// remakeOnServer is remake for a vault whose records are to lie in a database.
+func (b *backup) remakeOnServer(ctx context.Context, s *server, o Options) error {
+	key, err := o.Key.shared()
+	if err != nil {
+		return err
+	}
+	if err := b.opens(folder(o.Dir), key); err != nil {
+		return err
+	}
+	from, err := b.reader.snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	defer from.close()
+	_, err = s.lay(ctx, func(into execer) error { return copyRows(ctx, from, into) })
+	return err
 }
 
 // glimpseServer is glimpse for a vault in a database.

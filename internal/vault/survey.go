@@ -213,10 +213,13 @@ func create(ctx context.Context, f folder, rows func(db *sql.DB) error) error {
 	return f.sync()
 }
 
-// insert writes m into the tables of a store that is being made.
-func (m meta) insert(ctx context.Context, db interface {
+// execer takes statements in SQLite's spelling.
+type execer interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-}) error {
+}
+
+// insert writes m into the tables of a store that is being made.
+func (m meta) insert(ctx context.Context, db execer) error {
 	for _, kv := range []struct {
 		name  string
 		value []byte

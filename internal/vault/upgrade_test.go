@@ -4,7 +4,6 @@ package vault_test
 
 import (
 	"context"
-	"database/sql"
 	"encoding/base64"
 	"os"
 	"path/filepath"
@@ -112,16 +111,7 @@ func TestUpgradeRefusals(t *testing.T) {
 
 func schemaOf(t *testing.T, dir string) map[string]string {
 	t.Helper()
-	link := filepath.Join(t.TempDir(), "link")
-	if err := os.Symlink(dir, link); err != nil {
-		t.Fatal(err)
-	}
-	db, err := sql.Open("sqlite", link+"/vault.db")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	rows, err := db.Query(`SELECT name, coalesce(sql, '') FROM sqlite_schema UNION ALL SELECT 'version', user_version FROM pragma_user_version`)
+	rows, err := behind(t, dir).Query(`SELECT name, coalesce(sql, '') FROM sqlite_schema UNION ALL SELECT 'version', user_version FROM pragma_user_version`)
 	if err != nil {
 		t.Fatal(err)
 	}
