@@ -6,7 +6,7 @@ import (
 )
 
 // reserved are the arguments that the tools have of their own.
-var reserved = []string{"provider", grantField, "force", "token_ref"}
+var reserved = []string{"provider", grantField, "force", "token_ref", "consent_ref", "institution"}
 
 // agree checks that what the document asks for and what the overlay fills in
 // make a call that can be sent.

@@ -29,6 +29,7 @@ type grantExtension struct {
 	Fixed   map[string]string `yaml:"fixed"`
 	Default map[string]string `yaml:"default"`
 	Note    string            `yaml:"note"`
+	Consent *consentExtension `yaml:"consent"`
 }
 
 // UnmarshalYAML takes nothing for an empty mapping.
@@ -117,6 +118,7 @@ func (r *reader) grants(at place, tool string, fields []*field, required []strin
 			g.Fixed[name] = text
 		}
 		r.exemplify(at, &g, fields)
+		r.consent(at, tool, &g, fields, x, more.Consent)
 		grants = append(grants, g)
 	}
 	if len(grants) == 0 {

@@ -37,6 +37,7 @@ const (
 	HeldClientSecret = "client_secret"
 	HeldPassword     = "password"
 	HeldRefreshToken = "refresh_token"
+	HeldCodeVerifier = "code_verifier" // RFC 7636, of a consent that we opened
 )
 
 // Provider is what a provider's two files say, compiled. Its JSON, and that of
@@ -160,6 +161,7 @@ type Grant struct {
 	Fixed     map[string]string `json:"fixed,omitempty"`     // wire name → text that is sent where no argument is; "{client_id}" stands for the credential
 	Note      string            `json:"note,omitempty"`      // a few words for the model, beside the arguments
 	Example   map[string]any    `json:"example,omitempty"`   // arguments of a call that Check accepts
+	Consent   *Consent          `json:"consent,omitempty"`   // how a person is asked where no code is given; nil: nobody can be
 }
 
 // Answer says where a successful answer keeps what we look for. Places are

@@ -90,6 +90,7 @@ func (s *Set) newCall(r *request, op *schema.Operation, g *schema.Grant, given m
 	for held, into := range map[string]*secret.Value{
 		schema.HeldClientID: &call.ClientID, schema.HeldClientSecret: &call.ClientSecret,
 		schema.HeldPassword: &call.Password, schema.HeldRefreshToken: &call.RefreshToken,
+		schema.HeldCodeVerifier: &call.CodeVerifier,
 	} {
 		if f := op.HeldField(held); f != nil {
 			*into = r.args.secret(f.Argument)
