@@ -25,6 +25,7 @@ type Call struct {
 	// only what the grant needs.
 	Password     secret.Value // for the field that holds a user's password
 	RefreshToken secret.Value // for the field that holds a refresh token
+	Code         secret.Value // for the argument code, of a consent that we opened
 	CodeVerifier secret.Value // for the field that holds PKCE's verifier
 	Bearer       secret.Value // for an operation that is called with a token
 

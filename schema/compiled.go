@@ -188,7 +188,6 @@ var compiled = []*Provider{
 						Fixed: map[string]string{
 							"scope": "AIS",
 						},
-						Note: "AIS unless given",
 						Example: map[string]any{
 							"code":  "0123456789abcdef0123456789abcdef",
 							"scope": "AIS",

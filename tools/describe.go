@@ -63,15 +63,15 @@ type words struct {
 }
 
 func (s *Set) words() []words {
-	provider := schema.Argument{Name: "provider", Type: "string", Description: "Choose it first: it decides the rest.", Required: true}
-	force := schema.Argument{Name: "force", Type: "boolean", Description: "true: ask the provider even if the stored token is fresh."}
+	provider := schema.Argument{Name: "provider", Type: "string", Description: "It decides the rest.", Required: true}
+	force := schema.Argument{Name: "force", Type: "boolean", Description: "true: ask even if the stored token is fresh."}
 	ref := schema.Argument{Name: "token_ref", Type: "string", Description: "As create_access_token returned it.", Required: true}
 	create := words{
 		name: schema.CreateAccessToken, title: "Create access token",
-		about:  "Obtain an OAuth access token from a provider. It stays in a vault; the result has its handle, token_ref. Client id and secret are the server's: never ask the user for them.",
+		about:  "Obtain an OAuth access token from a provider. It stays in a vault; the result has its handle, token_ref. Client id and secret are the server's: never ask for them. authorization_code without code: the user is asked to consent.",
 		each:   "Arguments by provider and grant_type (* = required):",
-		after:  "To renew a token call refresh_token. A call that does not fit is answered with one that does.",
-		before: []schema.Argument{provider}, own: []schema.Argument{force}, result: tokenResult{},
+		after:  "To renew a token call refresh_token.",
+		before: []schema.Argument{provider}, own: append(s.consentArguments(), force), result: tokenResult{},
 	}
 	refresh := words{
 		name: schema.RefreshToken, title: "Refresh token",
@@ -93,6 +93,27 @@ func (s *Set) words() []words {
 		refresh.before = append(refresh.before, provider)
 	}
 	return []words{create, refresh, user}
+}
+
+// consentArguments are there where a provider's consent can be opened.
+func (s *Set) consentArguments() []schema.Argument {
+	var all []schema.Argument
+	add := func(a schema.Argument) {
+		if !slices.ContainsFunc(all, func(have schema.Argument) bool { return have.Name == a.Name }) {
+			all = append(all, a)
+		}
+	}
+	for _, p := range s.all {
+		_, g, ok := p.Operation(schema.CreateAccessToken, schema.GrantAuthorizationCode)
+		if !ok || g.Consent == nil {
+			continue
+		}
+		add(schema.Argument{Name: argumentRef, Type: "string", Description: "Of consent_required: waits for the user."})
+		if slices.Contains(g.Consent.Arguments(), argumentInstitution) {
+			add(schema.Argument{Name: argumentInstitution, Type: "string", Description: "The user's bank: its number there."})
+		}
+	}
+	return all
 }
 
 //go:generate go test bankauth/tools -run TestCompiledIsFresh -update
@@ -123,7 +144,7 @@ func (s *Set) describe() ([]Tool, error) {
 			tools = append(tools, t)
 			size += len(b)
 		}
-		if size <= mostList || save == mostThrift {
+		println(save, size); if size <= mostList || save == mostThrift {
 			return tools, nil
 		}
 	}

@@ -16,7 +16,12 @@ type Result struct {
 	JSON    json.RawMessage
 	IsError bool
 	Code    fault.Code // "" unless IsError
+
+	consent *pending // a consent that was just opened; nil otherwise
 }
+
+// pending is a consent that a person is to be asked for.
+type pending struct{ ref, url, provider string }
 
 // tokenResult is what create_access_token and refresh_token answer.
 type tokenResult struct {
@@ -158,6 +163,8 @@ type errorBody struct {
 	ProviderCode      string         `json:"provider_code,omitempty"`
 	Retryable         bool           `json:"retryable"`
 	RetryAfterSeconds int64          `json:"retry_after_seconds,omitempty"`
+	ConsentURL        string         `json:"consent_url,omitempty"`
+	ConsentRef        string         `json:"consent_ref,omitempty"`
 	CorrelationID     string         `json:"correlation_id"`
 	Required          []string       `json:"required,omitempty"`
 	NotAllowed        []string       `json:"not_allowed,omitempty"`
@@ -180,7 +187,7 @@ func (s *Set) fail(r *request, f *fault.Fault) Result {
 	body := errorBody{
 		Code: f.Code, Message: f.Message, Hint: f.Hint, Provider: f.Provider, ProviderCode: f.ProviderCode,
 		Retryable: f.Retryable(), RetryAfterSeconds: int64((f.RetryAfter + time.Second - 1) / time.Second),
-		CorrelationID: r.correlation, Required: f.Required, NotAllowed: f.NotAllowed, Example: f.Example,
+		CorrelationID: r.correlation, ConsentURL: f.ConsentURL, ConsentRef: f.ConsentRef, Required: f.Required, NotAllowed: f.NotAllowed, Example: f.Example,
 	}
 	if body.Provider == "" && r.bank != nil {
 		body.Provider = r.bank.Client.Provider().Name
@@ -190,7 +197,11 @@ func (s *Set) fail(r *request, f *fault.Fault) Result {
 		body.Example = nil
 		b, _ = json.Marshal(errorResult{body})
 	}
-	return Result{JSON: b, IsError: true, Code: f.Code}
+	result := Result{JSON: b, IsError: true, Code: f.Code}
+	if f.ConsentURL != "" && !f.Again && r.bank != nil {
+		result.consent = &pending{f.ConsentRef, f.ConsentURL, r.bank.Client.Provider().Title}
+	}
+	return result
 }
 
 // margin is how long a stored token must still live to be handed out again.

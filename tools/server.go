@@ -40,7 +40,7 @@ func (s *Set) Server(version string, principal func(context.Context) string) *se
 	for _, t := range s.tools {
 		m.AddTool(t.mcp(), func(ctx context.Context, q mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 			// Never an error: its text would reach the client as it is.
-			return s.Call(ctx, principal(ctx), t.Name, q.Params.Arguments).mcp(), nil
+			return s.serve(ctx, m, principal(ctx), t.Name, q), nil
 		})
 	}
 	s.addResources(m)
