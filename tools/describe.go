@@ -31,6 +31,7 @@ type Tool struct {
 const (
 	mostDescription = 1024
 	mostList        = 5850 // bytes of the tools in a tools/list; its envelope comes on top
+	mostFull        = 6800 // the same in full exposure, which programs read
 )
 
 // A list that is over the budget gives up, in this order, what can be had
@@ -129,6 +130,10 @@ func (s *Set) describe() ([]Tool, error) {
 		}
 		pubs = append(pubs, pub)
 	}
+	most := mostList
+	if s.full() {
+		most = mostFull
+	}
 	for save := spendAll; ; save++ {
 		var tools []Tool
 		size := 0
@@ -144,7 +149,7 @@ func (s *Set) describe() ([]Tool, error) {
 			tools = append(tools, t)
 			size += len(b)
 		}
-		println(save, size); if size <= mostList || save == mostThrift {
+		if size <= most || save == mostThrift {
 			return tools, nil
 		}
 	}

@@ -25,7 +25,7 @@ type pending struct{ ref, url, provider string }
 
 // tokenResult is what create_access_token and refresh_token answer.
 type tokenResult struct {
-	TokenRef    string `json:"token_ref" jsonschema_description:"The token's handle: a name, no secret."`
+	TokenRef    string `json:"token_ref" jsonschema_description:"The token's handle, no secret."`
 	Provider    string `json:"provider"`
 	Environment string `json:"environment" jsonschema_description:"sandbox, production or simulated."`
 	GrantType   string `json:"grant_type"`
@@ -137,9 +137,9 @@ func mergeJSON(v any, further map[string]any) ([]byte, error) {
 // the document's response.
 type userResult struct {
 	Provider       string `json:"provider"`
-	Environment    string `json:"environment" jsonschema_description:"sandbox, production or simulated."`
-	PasswordStored bool   `json:"password_stored" jsonschema_description:"The vault holds the password."`
-	TokenRef       string `json:"token_ref,omitempty" jsonschema_description:"The user's token, if one came along."`
+	Environment    string `json:"environment"`
+	PasswordStored bool   `json:"password_stored"`
+	TokenRef       string `json:"token_ref,omitempty"` // the user's token, where one came along
 }
 
 type userAnswer struct {

@@ -220,5 +220,6 @@ func marked(t *testing.T, secrets *canaries) (*simulator.Simulator, []string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
+	secrets.add("private key", s.Bank(simulator.NameFintecture).PrivateKey().Reveal())
 	return s, variables(s)
 }

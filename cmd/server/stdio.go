@@ -36,7 +36,7 @@ func (c *stdioCommand) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return err
 	}
-	server := stdio.Server{Handle: newConversation(ctx, s).handle, Limit: tools.DefaultLimit, Log: s.log}
+	server := stdio.Server{Handle: newConversation(ctx, s).handle, Limit: tools.DefaultLimit, Ended: s.consents.End, Log: s.log}
 	err = server.Serve(ctx, pollable(p.in), p.out)
 	if err != nil {
 		// The client is gone; there is nobody to tell but the log.
