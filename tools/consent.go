@@ -26,9 +26,6 @@ func (s *Set) consent(ctx context.Context, r *request, op *schema.Operation, g *
 	if ref, ok := r.args.text(argumentRef); ok {
 		return s.consented(ctx, r, ref)
 	}
-	if s.o.Consents == nil {
-		return nil, fault.New(fault.Unsupported, "this server cannot receive the user's consent", "get an authorization code elsewhere and call again with code and redirect_uri")
-	}
 	force, f := r.args.flag("force")
 	if f != nil {
 		return nil, f
@@ -36,6 +33,9 @@ func (s *Set) consent(ctx context.Context, r *request, op *schema.Operation, g *
 	q, err := s.planConsent(r, op, g)
 	if err != nil {
 		return nil, err
+	}
+	if s.o.Consents == nil {
+		return nil, fault.New(fault.Unsupported, "this server cannot receive the user's consent", "get an authorization code elsewhere and call again with code and redirect_uri")
 	}
 	if f := s.configured(r.bank, *q.Call); f != nil {
 		return nil, f
@@ -79,9 +79,10 @@ func (s *Set) planConsent(r *request, op *schema.Operation, g *schema.Grant) (pr
 	}
 	// The code and the redirect_uri are still to come; the rest must fit.
 	whole := maps.Clone(given)
-	whole["code"] = "code"
-	if slices.Contains(g.Arguments, argumentRedirect) {
-		whole[argumentRedirect] = "https://bankauth.invalid/"
+	for _, name := range []string{"code", argumentRedirect} {
+		if v, ok := g.Example[name]; ok {
+			whole[name] = v
+		}
 	}
 	if f := p.Check(op, g, whole, s.full()); f != nil {
 		return q, f

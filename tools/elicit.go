@@ -26,7 +26,7 @@ func (s *Set) serve(ctx context.Context, m *server.MCPServer, who, tool string, 
 		return s.resume(ctx, who, args, ref, server.ElicitationResponse(q.Params.InputResponses, inputConsent))
 	}
 	r := s.Call(ctx, who, tool, args)
-	if r.consent == nil || !showsAddresses(ctx) {
+	if r.consent == nil || r.consent.again || !showsAddresses(ctx) {
 		return r.mcp()
 	}
 	params := mcp.ElicitationParams{Mode: mcp.ElicitationModeURL, ElicitationID: r.consent.ref, URL: r.consent.url,

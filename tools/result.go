@@ -17,11 +17,23 @@ type Result struct {
 	IsError bool
 	Code    fault.Code // "" unless IsError
 
-	consent *pending // a consent that was just opened; nil otherwise
+	consent *pending // a consent that waits for a person; nil otherwise
+}
+
+// Consent returns the address at which a person is to consent, and the
+// consent_ref with which the call is then made again; "" where nobody is asked.
+func (r Result) Consent() (url, ref string) {
+	if r.consent == nil {
+		return "", ""
+	}
+	return r.consent.url, r.consent.ref
 }
 
 // pending is a consent that a person is to be asked for.
-type pending struct{ ref, url, provider string }
+type pending struct {
+	ref, url, provider string
+	again              bool // it was opened by an earlier call
+}
 
 // tokenResult is what create_access_token and refresh_token answer.
 type tokenResult struct {
@@ -198,8 +210,8 @@ func (s *Set) fail(r *request, f *fault.Fault) Result {
 		b, _ = json.Marshal(errorResult{body})
 	}
 	result := Result{JSON: b, IsError: true, Code: f.Code}
-	if f.ConsentURL != "" && !f.Again && r.bank != nil {
-		result.consent = &pending{f.ConsentRef, f.ConsentURL, r.bank.Client.Provider().Title}
+	if f.ConsentURL != "" && r.bank != nil {
+		result.consent = &pending{f.ConsentRef, f.ConsentURL, r.bank.Client.Provider().Title, f.Again}
 	}
 	return result
 }
