@@ -438,7 +438,7 @@ var compiled = []*Provider{
 				Rule{Code: "access_denied",
 					Fault: "reauthorize",
 					Say:   "the user refused",
-					Hint:  "send the user through consent again",
+					Hint:  "ask the user whether to try again; then call create_access_token again",
 				},
 				Rule{Code: "invalid_client",
 					Fault: "credentials_rejected",
