@@ -208,6 +208,9 @@ var compiled = []*Provider{
 								"connect.fintecture.com",
 								"connect-sandbox.fintecture.com",
 							},
+							Scopes: []string{
+								"AIS",
+							},
 						},
 					},
 					Grant{Name: "client_credentials",

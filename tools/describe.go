@@ -303,12 +303,15 @@ func (s *Set) argumentNames(tool string) []string {
 
 // Instructions tell a model that has never seen us what to do first; at most
 // 2,000 bytes, since Claude Code cuts at 2 KB.
-const Instructions = `bankauth obtains open-banking credentials and keeps them in a vault. You work with handles (token_ref), never with secrets: do not ask the user for client ids, secrets, passwords or tokens.
+const Instructions = `bankauth obtains open-banking credentials and keeps them in a vault. You work with handles (token_ref), never with secrets: do not ask the user for client ids, secrets, passwords, codes or tokens.
 
-1. Call create_access_token with provider and grant_type. It returns token_ref.
-2. When the token has expired, or a call with it was refused, call refresh_token with the same token_ref; it never changes.
-3. To act as a finAPI user call create_user first; it returns id. Then call create_access_token with grant_type=password and username=id. The password is kept for you.
+First read the resource bankauth://providers (or call a tool: errors say the same): which providers there are, and which are configured. bankauth://tokens lists the tokens you have already. Then:
+
+1. For a user's accounts at fintecture or flinks call create_access_token with grant_type=authorization_code and no code. The user is asked to consent in a browser. On consent_required show the user consent_url, then call again with the same arguments and consent_ref; it waits for the user. While error.retryable is true, call again.
+2. For a finAPI user call create_user; it returns id. Then call create_access_token with grant_type=password and username=id. The password is kept for you.
+3. For the application itself use grant_type=client_credentials.
+4. Keep the token_ref. When the token has expired, or a call with it was refused, call refresh_token with it; it never changes.
 
 Every error is one JSON object: error.code, error.message, error.hint (the next step), and often error.example (a call that works). Retry only when error.retryable is true, after error.retry_after_seconds where given. On not_configured tell the user which variables to set. On reauthorize a person must consent again at the bank.
 
-The resource bankauth://providers lists the providers; bankauth://providers/{name} says what each takes and what is configured.`
+bankauth://providers/{name} says what each provider takes; the prompt connect_bank walks you through.`

@@ -94,6 +94,10 @@ func (c *conversation) refusal(method string, e mcp.JSONRPCErrorDetails) *stdio.
 		return &stdio.Error{Code: e.Code, Message: "this server does not have the method " + known(method)}
 	case strings.Contains(e.Message, server.ErrToolNotFound.Error()):
 		return &stdio.Error{Code: e.Code, Message: "there is no such tool; tools/list lists them"}
+	case strings.Contains(e.Message, server.ErrPromptNotFound.Error()):
+		return &stdio.Error{Code: e.Code, Message: "there is no such prompt; prompts/list lists them"}
+	case strings.Contains(e.Message, "unknown reference type"):
+		return &stdio.Error{Code: e.Code, Message: "ref is a prompt (ref/prompt) or a resource (ref/resource)"}
 	case strings.Contains(e.Message, server.ErrResourceNotFound.Error()):
 		code := mcp.RESOURCE_NOT_FOUND
 		if c.session.ProtocolVersion() == "" { // no handshake: the client is of 2026-07-28
@@ -109,7 +113,7 @@ func (c *conversation) refusal(method string, e mcp.JSONRPCErrorDetails) *stdio.
 func known(method string) string {
 	switch mcp.MCPMethod(method) {
 	case mcp.MethodInitialize, mcp.MethodPing, mcp.MethodToolsList, mcp.MethodToolsCall, mcp.MethodResourcesList,
-		mcp.MethodResourcesRead, mcp.MethodResourcesTemplatesList:
+		mcp.MethodResourcesRead, mcp.MethodResourcesTemplatesList, mcp.MethodPromptsList, mcp.MethodPromptsGet, mcp.MethodCompletionComplete:
 		return method
 	}
 	return "that was called"
