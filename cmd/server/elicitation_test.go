@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
@@ -73,4 +77,50 @@ func elicit(t *testing.T, script string) string {
 		t.Errorf("the server went on: %s", rest)
 	}
 	return all.String()
+}
+
+// TestConsentWaitEndsWithTheInput: who leaves does not keep the process.
+func TestConsentWaitEndsWithTheInput(t *testing.T) {
+	s := start(t, nil, "stdio", "--simulate")
+	const call = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"create_access_token","arguments":{"provider":"flinks","grant_type":"authorization_code"%s}}}`
+	s.say(t, strings.Replace(call, "%s", "", 1))
+	ref := consentPage.FindStringSubmatch(s.hear(t))[1]
+	s.say(t, strings.Replace(call, "%s", `,"consent_ref":"`+ref+`"`, 1))
+	began := time.Now()
+	if rest := s.end(t); !strings.Contains(rest, `\"retryable\":true`) {
+		t.Errorf("the call was answered %q", rest)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("the process ended after %v", took)
+	}
+}
+
+// TestCallWaitsForThePerson: from the shell the address is on stderr, and the
+// command ends when the person has answered.
+func TestCallWaitsForThePerson(t *testing.T) {
+	for _, grant := range []bool{true, false} {
+		cmd := exec.Command("bankauth", "call", "--simulate", "create_access_token", "provider=fintecture", "grant_type=authorization_code")
+		cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + t.TempDir()}
+		var out bytes.Buffer
+		cmd.Stdout = &out
+		errs, err := cmd.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = cmd.Process.Kill() }) // where the test failed
+		page := ""
+		for lines := bufio.NewScanner(errs); page == "" && lines.Scan(); {
+			page = consentPage.FindString(lines.Text())
+		}
+		if _, err := simulator.Consent(t.Context(), page, grant); err != nil {
+			t.Fatal(err)
+		}
+		err = cmd.Wait()
+		if said := out.String(); (err == nil) != grant || strings.Contains(said, `"token_ref":"tok_`) != grant || strings.Contains(said, `"code":"reauthorize"`) == grant {
+			t.Errorf("granted %v: %v, %s", grant, err, said)
+		}
+	}
 }
