@@ -52,11 +52,41 @@ func (s *Set) obtain(ctx context.Context, r *request, call providers.Call, force
 	} else if !call.Code.IsZero() {
 		p.Once = call.Code
 	}
-	rec, reused, err = v.Obtain(ctx, s.identity(r, call), p, mint)
+	rec, reused, err = v.Obtain(ctx, s.identity(r, call), p, s.contained(r, mint))
 	if reused {
 		more = nil
 	}
 	return rec, reused, more, err
+}
+
+// Held reports whether Call would hand out a token that is held in memory,
+// without asking the store, the provider or another call.
+func (s *Set) Held(principal, tool string, given any) bool {
+	if tool != schema.CreateAccessToken || !s.vaultMu.TryLock() {
+		return false
+	}
+	v := s.opened
+	s.vaultMu.Unlock()
+	if v == nil {
+		return false
+	}
+	args, f := read(given)
+	if f != nil {
+		return false
+	}
+	if force, f := args.flag("force"); f != nil || force {
+		return false
+	}
+	r := &request{principal: principal, tool: tool, args: args}
+	if r.bank, f = s.bank(tool, args); f != nil {
+		return false
+	}
+	op, g, f := s.grant(r.bank, args)
+	if f != nil || g.Name != schema.GrantClientCredentials {
+		return false
+	}
+	call := s.newCall(r, op, g, args.without("provider", "grant_type", "force"))
+	return v.Holds(s.identity(r, call), margin)
 }
 
 // planToken makes the provider's call of a create_access_token call, with what

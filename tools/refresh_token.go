@@ -53,7 +53,7 @@ func (s *Set) refreshToken(ctx context.Context, r *request) (answer, error) {
 	}
 	p := r.bank.policy()
 	p.Force = force
-	rec, reused, err := v.Refresh(ctx, r.principal, rec.Ref, p, mint)
+	rec, reused, err := v.Refresh(ctx, r.principal, rec.Ref, p, s.contained(r, mint))
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +192,7 @@ func (s *Set) adopt(ctx context.Context, r *request) (answer, error) {
 	id.Grant = schema.GrantAuthorizationCode
 	p := b.policy()
 	p.Force = true
-	rec, _, err := v.Obtain(ctx, id, p, mint)
+	rec, _, err := v.Obtain(ctx, id, p, s.contained(r, mint))
 	if err != nil {
 		return nil, err
 	}
