@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"bankauth/internal/consent"
@@ -69,8 +70,9 @@ func (s *Set) planConsent(r *request, op *schema.Operation, g *schema.Grant) (pr
 			continue
 		}
 		text, ok := r.args.text(name)
-		if !ok || len(text) > 1000 {
-			return q, &fault.Fault{Code: fault.InvalidArgument, Message: name + " must be a text of at most 1,000 characters", Hint: "leave " + name + " out, or give a text"}
+		if !ok || len(text) > 1000 || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
+			return q, &fault.Fault{Code: fault.InvalidArgument, Message: name + " must be a plain text of at most 1,000 characters",
+				Hint: "leave " + name + " out, or give a text of ASCII characters"}
 		}
 		*into = text
 		if !slices.Contains(g.Arguments, name) {

@@ -262,8 +262,9 @@ func TestConsentArguments(t *testing.T) {
 	h := open(t, asking(t, nil))
 	for args, says := range map[string]string{
 		`"redirect_uri":"https://app.example/cb"`: "redirect_uri goes with a code",
-		`"scope":4711`:                                "scope must be a text",
-		`"institution":{"a":1}`:                       "institution must be a text",
+		`"scope":4711`:                                "scope must be a plain text",
+		`"institution":{"a":1}`:                       "institution must be a plain text",
+		`"institution":"Umeå"`:                        "institution must be a plain text",
 		`"username":"x"`:                              "not allowed here: username",
 		`"code":"c"`:                                  "missing: redirect_uri",
 		`"code":"c","consent_ref":"con_x"`:            "not allowed here: consent_ref",

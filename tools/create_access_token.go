@@ -40,9 +40,10 @@ func (s *Set) obtain(ctx context.Context, r *request, call providers.Call, force
 	if err != nil {
 		return rec, false, nil, err
 	}
+	var heard *providers.Answer
 	mint := func(ctx context.Context, _ vault.Record) (token.Token, error) {
 		a, err := r.bank.Client.Token(ctx, call)
-		more = &a
+		heard = &a
 		return a.Token, err
 	}
 	p := r.bank.policy()
@@ -53,10 +54,10 @@ func (s *Set) obtain(ctx context.Context, r *request, call providers.Call, force
 		p.Once = call.Code
 	}
 	rec, reused, err = v.Obtain(ctx, s.identity(r, call), p, s.contained(r, mint))
-	if reused {
-		more = nil
+	if err != nil || reused { // the mint may still be at it
+		return rec, reused, nil, err
 	}
-	return rec, reused, more, err
+	return rec, reused, heard, nil
 }
 
 // Held reports whether Call would hand out a token that is held in memory,

@@ -23,6 +23,13 @@ type door struct {
 	server *http.Server
 	served chan struct{}
 	timer  *time.Timer // closes it
+	until  time.Time   // not before; guarded by Consents.mu
+}
+
+// keep lets the door be open for a while yet. Consents.mu is held.
+func (d *door) keep(open time.Duration) {
+	d.until = time.Now().Add(open)
+	d.timer.Reset(open)
 }
 
 // listen returns the address at which browsers find us.
@@ -36,7 +43,7 @@ func (s *Consents) listen(ctx context.Context) (string, error) {
 		return "", fault.New(fault.Unavailable, "the server is stopping", "start it again, then call again")
 	}
 	if s.door != nil {
-		s.door.timer.Reset(life + linger)
+		s.door.keep(life + linger)
 		return s.door.base, nil
 	}
 	address := cmp.Or(s.o.Listen, "127.0.0.1:0")
@@ -54,6 +61,7 @@ func (s *Consents) listen(ctx context.Context) (string, error) {
 		ErrorLog: log.New(io.Discard, "", 0)}
 	go func() { defer close(d.served); _ = d.server.Serve(l) }() // it ends with close
 	d.timer = time.AfterFunc(life+linger, func() { s.shut(d) })
+	d.keep(life + linger)
 	s.door = d
 	return d.base, nil
 }
@@ -80,13 +88,14 @@ func (s *Consents) rest() {
 			return
 		}
 	}
-	s.door.timer.Reset(linger)
+	s.door.keep(linger)
 }
 
-// shut closes a door that nobody needs any more.
+// shut closes a door that nobody needs any more: a consent may have come
+// while the timer ran out.
 func (s *Consents) shut(d *door) {
 	s.mu.Lock()
-	mine := s.door == d
+	mine := s.door == d && !time.Now().Before(d.until)
 	if mine {
 		s.door = nil
 	}
