@@ -78,6 +78,8 @@ func (m *message) value(call *Call, f *schema.Field, id, key secret.Value) (part
 		held.secret = call.Password
 	case schema.HeldRefreshToken:
 		held.secret = call.RefreshToken
+	case schema.HeldToken:
+		held.secret = call.Token
 	default:
 		return part{}, false
 	}

@@ -127,8 +127,8 @@ func (s *Set) about(name string) about {
 	p := b.Client.Provider()
 	a := about{Name: p.Name, Title: p.Title, Environment: b.Client.Environment(), Configured: len(b.Missing) == 0, Missing: b.Missing, Tools: map[string][]grants{}}
 	for _, op := range p.Operations {
-		if op.Tool == schema.RefreshToken {
-			continue
+		if op.Tool == schema.RefreshToken || op.Tool == schema.Revoke {
+			continue // a token_ref is all that either takes
 		}
 		for i := range op.Grants {
 			g := &op.Grants[i]
