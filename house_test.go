@@ -111,6 +111,8 @@ var mayReveal = map[string]string{
 	"tools/result.go":                    "the only exit, beyond the exposure handle",
 	"tools/identity.go":                  "fingerprints a client id that a caller brought along",
 	"cmd/server/simulate.go":             "prints the simulator's made-up credentials",
+	"cmd/server/exec.go":                 "puts it into the environment of the command that was asked for",
+	"cmd/server/tokens_end.go":           "prints it to whoever asked for it by name",
 	"internal/journey/accounts.go":       "plays the program that uses a token",
 	"internal/journey/secrets.go":        "searches the transcript for the secrets",
 	"internal/simulator/finapi_users.go": "finAPI answers with the password",

@@ -32,7 +32,8 @@ type commands struct {
 
 	Doctor doctorCommand `cmd:"" group:"By hand" help:"Check what is configured, what is missing, the vault, and whether the providers can be reached."`
 	Call   callCommand   `cmd:"" group:"By hand" help:"Call one tool and print its result."`
-	Tokens tokensCommand `cmd:"" group:"By hand" help:"Look at the tokens in the vault."`
+	Tokens tokensCommand `cmd:"" group:"By hand" help:"Look at the tokens in the vault; revoke one, or print it."`
+	Exec   execCommand   `cmd:"" group:"By hand" help:"Run a command with a live access token in its environment."`
 
 	Demo     demoCommand     `cmd:"" group:"To try and to test" help:"Play every provider's journey against the simulator, over MCP, and print each step."`
 	Simulate simulateCommand `cmd:"" group:"To try and to test" help:"Run the providers' simulator as a server of its own."`
@@ -43,6 +44,7 @@ type commands struct {
 // process is what a command works with: the streams and the environment.
 type process struct {
 	env      config.Environment
+	environ  func() []string // as it came, secrets and all; a closure, so that fmt cannot reach them
 	in       io.Reader
 	out, err io.Writer
 }
@@ -64,7 +66,7 @@ func (helpFlag) BeforeReset(c *kong.Context) error {
 
 // run is the whole program. It returns the code to exit with.
 func run(ctx context.Context, args, environ []string, in io.Reader, out, errw io.Writer) int {
-	p := &process{env: config.Read(environ, runtime.GOOS), in: in, out: out, err: errw}
+	p := &process{env: config.Read(environ, runtime.GOOS), environ: func() []string { return environ }, in: in, out: out, err: errw}
 	parser, err := newParser(p, args)
 	if err != nil {
 		return p.report(err)

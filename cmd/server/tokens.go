@@ -21,6 +21,9 @@ import (
 type tokensCommand struct {
 	List tokensListCommand `cmd:"" help:"List the tokens; no secret is shown."`
 	Show tokensShowCommand `cmd:"" help:"Show what is known of one token; no secret is shown."`
+
+	Revoke tokensRevokeCommand `cmd:"" help:"End a token at its provider, then erase it here."`
+	Reveal tokensRevealCommand `cmd:"" help:"Print a token, to a terminal or with --yes."`
 }
 
 type tokensListCommand struct {
@@ -155,6 +158,8 @@ func (c *tokensShowCommand) Run(ctx context.Context, p *process) error {
 	return w.Flush()
 }
 
+const throwAway = "a simulated server's vault is gone when it ends; name its folder with --data-dir, or leave --simulate out"
+
 // withVault runs use on the vault, and reports whether there is one. A look
 // must not make one.
 func withVault(ctx context.Context, p *process, settings config.Settings, use func(*vault.Vault) error) (made bool, err error) {
@@ -163,7 +168,7 @@ func withVault(ctx context.Context, p *process, settings config.Settings, use fu
 		return false, err
 	}
 	if o.Ephemeral {
-		return false, misuse("a simulated server's vault is gone when it ends; name its folder with --data-dir, or leave --simulate out")
+		return false, misuse(throwAway)
 	}
 	s, err := vault.Inspect(ctx, o)
 	if err != nil || !s.Made {
