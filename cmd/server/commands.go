@@ -34,6 +34,7 @@ type commands struct {
 	Call   callCommand   `cmd:"" group:"By hand" help:"Call one tool and print its result."`
 	Tokens tokensCommand `cmd:"" group:"By hand" help:"Look at the tokens in the vault; revoke one, or print it."`
 	Exec   execCommand   `cmd:"" group:"By hand" help:"Run a command with a live access token in its environment."`
+	Egress egressCommand `cmd:"" group:"By hand" help:"Run a local proxy that puts live tokens into requests to the providers."`
 
 	Demo     demoCommand     `cmd:"" group:"To try and to test" help:"Play every provider's journey against the simulator, over MCP, and print each step."`
 	Simulate simulateCommand `cmd:"" group:"To try and to test" help:"Run the providers' simulator as a server of its own."`

@@ -93,7 +93,8 @@ const ending = 5 * time.Second
 // Serve serves h on l until ctx ends, and closes l.
 func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
-		ErrorLog: log.New(io.Discard, "", 0)} // net/http quotes there what it was sent
+		DisableGeneralOptionsHandler: true,                       // it would answer OPTIONS * by itself
+		ErrorLog:                     log.New(io.Discard, "", 0)} // net/http quotes there what it was sent
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(l) }()
 	select {
