@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,9 +17,15 @@ import (
 // startEgress runs bankauth egress and returns what it printed: NAME and value.
 func startEgress(t *testing.T, env []string, args ...string) (name, value string, stop func()) {
 	t.Helper()
+	return startEgressSaying(t, os.Stderr, env, args...)
+}
+
+// startEgressSaying is startEgress with another place for what goes to stderr.
+func startEgressSaying(t *testing.T, said io.Writer, env []string, args ...string) (name, value string, stop func()) {
+	t.Helper()
 	cmd := exec.Command("bankauth", append([]string{"egress"}, args...)...)
 	cmd.Env = append([]string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + t.TempDir()}, env...)
-	cmd.Stderr = os.Stderr
+	cmd.Stderr = said
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -24,7 +24,7 @@ func TestAccounts(t *testing.T) {
 	h := open(t)
 	for _, provider := range all {
 		ref := h.user(provider)
-		got := h.get(h.accounts(provider), ref, "App_id", h.sim.Bank(provider).ClientID())
+		got := h.get(h.accounts(provider), ref)
 		if got.status != 200 || got.err != nil || !json.Valid([]byte(got.body)) || !strings.Contains(got.body, "1250.42") {
 			t.Errorf("%s: got %d %s", provider, got.status, got.body)
 		}

@@ -18,7 +18,7 @@ func fintectureAccounts(b *simulator.Bank) source {
 			customer = g.Subject
 		}
 	}
-	return source{path: "/ais/v1/customer/" + customer + "/accounts", header: http.Header{"App_id": {b.ClientID()}}, names: func(body []byte) []string {
+	return source{path: "/ais/v1/customer/" + customer + "/accounts", names: func(body []byte) []string {
 		var v struct {
 			Data []struct {
 				Attributes struct {
@@ -75,9 +75,6 @@ func (p *Play) read(ctx context.Context, provider, ref string, from source) ([]s
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Egress+"/"+provider+from.path, nil)
 	if err != nil {
 		return nil, err
-	}
-	for name, values := range from.header {
-		request.Header[name] = values
 	}
 	request.Header.Set("Authorization", "Bearer "+ref)
 	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}

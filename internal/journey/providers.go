@@ -3,7 +3,6 @@ package journey
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"time"
 
 	"bankauth/internal/simulator"
@@ -158,7 +157,6 @@ func (p *Play) use(ctx context.Context, b *simulator.Bank, ref string, accounts 
 
 // source is where a provider shows accounts and what it calls their names.
 type source struct {
-	path   string
-	header http.Header
-	names  func(body []byte) []string
+	path  string
+	names func(body []byte) []string
 }
