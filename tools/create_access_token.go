@@ -34,7 +34,7 @@ func (s *Set) createAccessToken(ctx context.Context, r *request) (answer, error)
 	if code, ok := call.Arguments["code"].(string); ok && call.Grant.Name == schema.GrantAuthorizationCode {
 		p.Once = secret.New(code)
 	}
-	rec, reused, err := v.Obtain(ctx, s.identity(r, call), p, mint)
+	rec, reused, err := v.Obtain(ctx, s.identity(r, call), p, s.contained(r, mint))
 	if err != nil {
 		return nil, err
 	}
@@ -42,6 +42,36 @@ func (s *Set) createAccessToken(ctx context.Context, r *request) (answer, error)
 		more = nil
 	}
 	return s.answerToken(r.bank, rec, reused, more), nil
+}
+
+// Held reports whether Call would hand out a token that is held in memory,
+// without asking the store, the provider or another call.
+func (s *Set) Held(principal, tool string, given any) bool {
+	if tool != schema.CreateAccessToken || !s.vaultMu.TryLock() {
+		return false
+	}
+	v := s.opened
+	s.vaultMu.Unlock()
+	if v == nil {
+		return false
+	}
+	args, f := read(given)
+	if f != nil {
+		return false
+	}
+	if force, f := args.flag("force"); f != nil || force {
+		return false
+	}
+	r := &request{principal: principal, tool: tool, args: args}
+	if r.bank, f = s.bank(tool, args); f != nil {
+		return false
+	}
+	op, g, f := s.grant(r.bank, args)
+	if f != nil || g.Name != schema.GrantClientCredentials {
+		return false
+	}
+	call := s.newCall(r, op, g, args.without("provider", "grant_type", "force"))
+	return v.Holds(s.identity(r, call), margin)
 }
 
 // planToken makes the provider's call of a create_access_token call, with what

@@ -186,7 +186,7 @@ func (s *Set) clientToken(ctx context.Context, r *request, v *vault.Vault, call 
 		a, err := r.bank.Client.Token(ctx, first)
 		return a.Token, err
 	}
-	rec, _, err := v.Obtain(ctx, s.identity(r, first), r.bank.policy(), mint)
+	rec, _, err := v.Obtain(ctx, s.identity(r, first), r.bank.policy(), s.contained(r, mint))
 	return rec.Token.Access, err
 }
 

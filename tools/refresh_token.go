@@ -62,7 +62,7 @@ func (s *Set) freshen(ctx context.Context, r *request, v *vault.Vault, ref strin
 		more = &a
 		return a.Token, err
 	}
-	rec, reused, err = v.Refresh(ctx, r.principal, ref, p, mint)
+	rec, reused, err = v.Refresh(ctx, r.principal, ref, p, s.contained(r, mint))
 	if err != nil || reused {
 		more = nil
 	}
@@ -206,7 +206,7 @@ func (s *Set) adopt(ctx context.Context, r *request) (answer, error) {
 	id.Grant = schema.GrantAuthorizationCode
 	p := b.policy()
 	p.Force = true
-	rec, _, err := v.Obtain(ctx, id, p, mint)
+	rec, _, err := v.Obtain(ctx, id, p, s.contained(r, mint))
 	if err != nil {
 		return nil, err
 	}

@@ -35,6 +35,8 @@ type commands struct {
 	Tokens tokensCommand `cmd:"" group:"By hand" help:"Look at the tokens in the vault; revoke one, or print it."`
 	Exec   execCommand   `cmd:"" group:"By hand" help:"Run a command with a live access token in its environment."`
 	Egress egressCommand `cmd:"" group:"By hand" help:"Run a local proxy that puts live tokens into requests to the providers."`
+	Vault  vaultCommand  `cmd:"" group:"By hand" help:"Check, back up, restore and rekey the vault."`
+	Audit  auditCommand  `cmd:"" group:"By hand" help:"List and verify what has happened to the vault's credentials."`
 
 	Demo     demoCommand     `cmd:"" group:"To try and to test" help:"Play every provider's journey against the simulator, over MCP, and print each step."`
 	Simulate simulateCommand `cmd:"" group:"To try and to test" help:"Run the providers' simulator as a server of its own."`

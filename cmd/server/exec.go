@@ -98,12 +98,9 @@ func onToken(ctx context.Context, p *process, settings config.Settings, use func
 // vaultIsThere refuses a command about a token where there can be none; it
 // makes no vault.
 func vaultIsThere(ctx context.Context, p *process, settings config.Settings) error {
-	o, err := vaultOptions(p.env, settings)
+	o, err := lastingVault(p.env, settings)
 	if err != nil {
 		return err
-	}
-	if o.Ephemeral {
-		return misuse(throwAway)
 	}
 	if s, err := vault.Inspect(ctx, o); err != nil || s.Made {
 		return err
@@ -117,7 +114,7 @@ func (p *process) handOn(name string, access secret.Value) []string {
 	kept := []string{name + "=" + access.Reveal()}
 	for _, entry := range p.environ() {
 		variable, _, _ := strings.Cut(entry, "=")
-		if variable == name || config.IsSecret(strings.TrimSuffix(variable, "_FILE")) {
+		if variable == name || variable == "CREDENTIALS_DIRECTORY" || config.IsSecret(strings.TrimSuffix(variable, "_FILE")) {
 			continue
 		}
 		kept = append(kept, entry)

@@ -49,7 +49,8 @@ func TestExec(t *testing.T) {
 	needsShell(t)
 	bank, env := simulation(t)
 	handle := clientToken(t, env)
-	env = append(env, "OTHER_CLIENT_SECRET=canary1", "FINAPI_CLIENT_SECRET_FILE=canary2", "KEPT= two  words ", "BANKAUTH_ACCESS_TOKEN=canary4", "BANKAUTH_VAULT_KEY=")
+	env = append(env, "OTHER_CLIENT_SECRET=canary1", "FINAPI_CLIENT_SECRET_FILE=canary2", "KEPT= two  words ", "BANKAUTH_ACCESS_TOKEN=canary4", "BANKAUTH_VAULT_KEY=",
+		"BANKAUTH_VAULT_NEW_KEY=canary5", "BANKAUTH_VAULT_NEW_KEY_FILE=canary6", "CREDENTIALS_DIRECTORY=/canary7")
 	got := tryShell(t, env, "exec", handle, "--", "sh", "-c", "env; echo to-stderr >&2; exit 7")
 	lines := strings.Split(got.out, "\n")
 	tokens := slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return !strings.HasPrefix(l, "BANKAUTH_ACCESS_TOKEN=") })
@@ -62,7 +63,7 @@ func TestExec(t *testing.T) {
 	if !slices.Contains(lines, "KEPT= two  words ") || !strings.Contains(got.out, "FLINKS_CLIENT_ID=") {
 		t.Error("what is no secret is handed on as it is")
 	}
-	for _, gone := range []string{"CLIENT_SECRET", "VAULT_KEY", "canary"} {
+	for _, gone := range []string{"CLIENT_SECRET", "VAULT_KEY", "VAULT_NEW_KEY", "CREDENTIALS", "canary"} {
 		if strings.Contains(got.out, gone) {
 			t.Errorf("%s was handed on", gone)
 		}

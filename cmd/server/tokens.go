@@ -48,7 +48,7 @@ type tokenAbout struct {
 	Scope       string `json:"scope,omitempty"`
 	Account     string `json:"account,omitempty"` // whose it is, with grant_type=password
 	Subject     string `json:"subject,omitempty"`
-	State       string `json:"state"` // live, uncertain or reauthorize
+	State       string `json:"state"` // live, uncertain, suspect or reauthorize
 	Reason      string `json:"reason,omitempty"`
 	Expires     string `json:"expires"` // at, never or unknown
 	ExpiresAt   string `json:"expires_at,omitempty"`
@@ -65,7 +65,7 @@ func aboutToken(r vault.Record, now time.Time) tokenAbout {
 		TokenRef: r.Ref, Provider: r.Identity.Provider, Environment: r.Identity.Environment, GrantType: r.Identity.Grant,
 		Scope: r.Token.Scope, Subject: r.Token.Subject, State: string(r.State), Reason: r.Reason, Expires: string(r.Token.Expiry),
 		Generation: r.Generation, Created: r.Created.UTC().Format(time.RFC3339), Updated: r.Updated.UTC().Format(time.RFC3339),
-		Refreshable: r.State != vault.Reauthorize && !r.Token.Refresh.IsZero(),
+		Refreshable: r.State != vault.Reauthorize && r.State != vault.Suspect && !r.Token.Refresh.IsZero(),
 	}
 	if r.Identity.Grant == schema.GrantPassword {
 		a.Account = r.Identity.Account
@@ -100,7 +100,7 @@ func (c *tokensListCommand) Run(ctx context.Context, p *process) error {
 	case c.JSON:
 		return printJSON(p, all)
 	case !made:
-		fmt.Fprintln(p.out, "There is no vault yet: the first token makes it. "+firstToken)
+		fmt.Fprintln(p.out, noVault)
 	case len(all) == 0:
 		fmt.Fprintln(p.out, "The vault holds no token. "+firstToken)
 	default:
@@ -158,17 +158,12 @@ func (c *tokensShowCommand) Run(ctx context.Context, p *process) error {
 	return w.Flush()
 }
 
-const throwAway = "a simulated server's vault is gone when it ends; name its folder with --data-dir, or leave --simulate out"
-
 // withVault runs use on the vault, and reports whether there is one. A look
 // must not make one.
 func withVault(ctx context.Context, p *process, settings config.Settings, use func(*vault.Vault) error) (made bool, err error) {
-	o, err := vaultOptions(p.env, settings)
+	o, err := lastingVault(p.env, settings)
 	if err != nil {
 		return false, err
-	}
-	if o.Ephemeral {
-		return false, misuse(throwAway)
 	}
 	s, err := vault.Inspect(ctx, o)
 	if err != nil || !s.Made {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -30,12 +31,17 @@ func Table() []Row {
 	return append(rows, settingRows()...)
 }
 
-func settingRows() []Row { return rowsOf(reflect.TypeFor[Settings]()) }
+func settingRows() []Row {
+	return slices.Concat(rowsOf(reflect.TypeFor[Settings]()), rowsOf(reflect.TypeFor[NewKey]()))
+}
 
 func rowsOf(declared reflect.Type) []Row {
 	var rows []Row
 	for i := range declared.NumField() {
 		tag := declared.Field(i).Tag
+		if tag.Get("env") == "" {
+			continue // no setting of its own
+		}
 		row := Row{Variable: tag.Get("env"), Default: tag.Get("default"), Group: tag.Get("group")}
 		row.Help = strings.ReplaceAll(tag.Get("help"), "${enum}", tag.Get("enum"))
 		_, row.File = tag.Lookup("file")

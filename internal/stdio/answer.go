@@ -36,14 +36,20 @@ func (l *loop) recycle(b *buffer) {
 
 // answer sends the reply to the request id, in one line.
 func (l *loop) answer(id []byte, reply Reply) {
-	b := l.line()
+	b := l.encode(id, reply)
 	defer l.recycle(b)
+	l.out.send(b.Bytes())
+}
+
+// encode writes the reply into a buffer that the caller recycles.
+func (l *loop) encode(id []byte, reply Reply) *buffer {
+	b := l.line()
 	if cause := b.reply(id, reply); cause != "" {
 		correlation := l.correlation()
 		l.Log.Error().Str("correlation_id", correlation).Str("cause", cause).Msg("a request failed inside the server")
 		_ = b.failure(id, internalError(correlation)) // only strings: it cannot fail
 	}
-	l.out.send(b.Bytes())
+	return b
 }
 
 // reply writes the reply and returns "", or why it cannot be shown.

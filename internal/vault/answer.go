@@ -134,7 +134,7 @@ type candidate struct {
 const kindCandidate = "candidate"
 
 func (v *Vault) keepCandidate(t *transaction, a answer) error {
-	b, err := v.sealer().fresh(kindCandidate, a.rec.Ref+" "+hex.EncodeToString(a.attempt.id))
+	b, err := v.sealer().fresh(kindCandidate, candidateName(a.rec.Ref, a.attempt.id))
 	if err != nil {
 		return err
 	}
@@ -164,9 +164,12 @@ func (v *Vault) candidates(ref string) ([]candidate, error) {
 		if err := rows.Scan(&id, &key, &sealed); err != nil {
 			return nil, err
 		}
-		b, err := v.sealer().box(key, kindCandidate, ref+" "+hex.EncodeToString(id))
-		if err != nil {
+		b, err := v.box(key, kindCandidate, candidateName(ref, id))
+		if errors.Is(err, errDamaged) {
 			continue
+		}
+		if err != nil {
+			return nil, err
 		}
 		plain, err := b.open(sealed, 0)
 		if err != nil {

@@ -45,6 +45,16 @@ const (
 // row is pending, and the caller holds the lock that it was written under.
 func (a attempt) cutOff() bool { return a.id != nil && a.state == attemptPending }
 
+// interrupted says what a refresh that was cut off may have cost.
+func (a attempt) interrupted() string {
+	return "a refresh was cut off at " + a.since.Format(time.RFC3339) + " and its answer was lost (attempt " + shortID(a.id) + ")"
+}
+
+// unanswered says what a refresh may have cost that was sent and not answered.
+func (a attempt) unanswered() string {
+	return "a refresh was sent and its answer was lost (attempt " + shortID(a.id) + ")"
+}
+
 // cooling returns what is left of a failed attempt's pause.
 func (a attempt) cooling(now time.Time) time.Duration {
 	if a.id == nil || a.state != attemptCooling {

@@ -30,10 +30,17 @@ const (
 	auditEnded     = "ended"
 	auditCandidate = "candidate"
 	auditForgotten = "forgotten"
+	auditDoubted   = "doubted"  // became suspect
+	auditRestored  = "restored" // came from a backup
+	auditAccepted  = "accepted" // the operator's word on a suspect token
+
+	auditUpgraded = "upgraded" // the vault itself
+	auditRekeyed  = "rekeyed"  // the vault itself
 
 	auditPasswordKept      = "password_kept"
 	auditPasswordConfirmed = "password_confirmed"
 	auditPasswordAbandoned = "password_abandoned"
+	auditPasswordRestored  = "password_restored"
 	auditPasswordForgotten = "password_forgotten"
 )
 
@@ -44,7 +51,7 @@ type chain struct {
 	key []byte
 
 	mu   sync.Mutex
-	last link // of the newest transaction that we have committed
+	last link // of the newest transaction of ours that survives a power cut
 }
 
 // link is an entry's place in the chain.
@@ -55,6 +62,7 @@ type link struct {
 
 const (
 	auditHead = "audit_head"
+	auditBase = "audit_base"
 	macSize   = sha256.Size
 )
 
@@ -99,14 +107,21 @@ func (c *chain) opened(b []byte) (link, error) {
 // genesis is the head of a chain without entries.
 func (c *chain) genesis() []byte { return c.sealed(link{mac: make([]byte, macSize)}) }
 
-// committed takes note of t's last entry.
+// committed takes note of t's last entry, and has the anchor follow.
 func (c *chain) committed(t *transaction) {
-	if t.head == nil {
+	if t.head == nil || !t.w.full {
 		return
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.last = *t.head
+	c.mu.Unlock()
+	t.w.late()
+}
+
+func (c *chain) durable() link {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.last
 }
 
 // audit writes e as part of t: where that fails, so does the change itself.
@@ -132,7 +147,7 @@ func (v *Vault) audit(t *transaction, e event) error {
 		return err
 	}
 	*t.head = next
-	return nil
+	return c.prune(t, next)
 }
 
 // closeChain puts the new head in its place.
@@ -149,10 +164,13 @@ func damagedAudit(cause error) *fault.Fault {
 }
 
 // metaValue returns a value of meta; nil where there is none.
-func metaValue(q querier, name string) ([]byte, error) {
-	rows, err := q.query(selectValue, name)
+func metaValue(q querier, name string) ([]byte, error) { return blob(q, selectValue, name) }
+
+// blob returns the first column of the first row; nil where there is none.
+func blob(q querier, query string, args ...any) ([]byte, error) {
+	rows, err := q.query(query, args...)
 	if err != nil {
-		return nil, fmt.Errorf("reading %q: %w", name, err)
+		return nil, fmt.Errorf("reading a value: %w", err)
 	}
 	defer rows.Close()
 	var value []byte

@@ -109,6 +109,7 @@ func (v *Vault) behind() *job {
 	batch := make([]late, 0, len(line))
 	for _, e := range line {
 		if !e.gone {
+			v.rebox(e)
 			batch = append(batch, late{e: e, rec: e.rec, seq: e.seq})
 		}
 	}
@@ -141,6 +142,17 @@ func (v *Vault) settleHeard(heard []string, err error) {
 	defer v.mu.Unlock()
 	for _, name := range heard {
 		delete(v.cache.heard, name)
+	}
+}
+
+// rebox gives e a box of the present key. The caller holds v.mu.
+func (v *Vault) rebox(e *entry) {
+	s := v.sealer()
+	if e.box.key == s.current {
+		return
+	}
+	if b, err := s.fresh(e.rec.Identity.Grant, e.rec.Ref); err == nil {
+		e.box = b
 	}
 }
 

@@ -26,6 +26,8 @@ type dialect struct {
 	name string
 	// begin opens a transaction that no other writer can be in, in any process.
 	begin []string
+	// still begins a transaction that reads one state throughout.
+	still string
 	// sync says before a transaction how far its commit must reach; "" where
 	// there is nothing to say.
 	sync func(durable bool) string
@@ -88,6 +90,7 @@ CREATE TABLE audit (
 var sqliteDialect = &dialect{
 	name:  "SQLite",
 	begin: []string{`BEGIN IMMEDIATE`},
+	still: `BEGIN`,
 	// One connection switches between the two, because two writing connections
 	// would wait for each other by sleeping.
 	sync: func(durable bool) string {
@@ -179,6 +182,7 @@ func createStatements() []string {
 }
 
 const (
+	integrityStatement  = `PRAGMA integrity_check(20)`
 	checkStatement      = `PRAGMA quick_check(1)`
 	checkpointStatement = `PRAGMA wal_checkpoint(TRUNCATE)`
 )

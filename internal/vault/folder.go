@@ -19,7 +19,9 @@ import (
 //
 //	vault.db (and -wal, -shm)   the store
 //	vault.key                   the user's key, where no keyring keeps it
-//	vault.lock                  held while the vault is made
+//	vault.key.next              the user's next key, while it is being changed
+//	vault.lock                  held while the vault is made, brought up to date or given a new key
+//	vault.head                  how far the audit has come; tells a store that was put back
 //	vault.reserve               a mebibyte that is given up when the disk is full
 //	locks/xx                    held while a token is refreshed, by the ref's first two letters
 //	spill/                      answers that the store could not take, sealed
@@ -33,8 +35,10 @@ func (f folder) store() string   { return filepath.Join(string(f), "vault.db") }
 func (f folder) journal() string { return f.store() + "-wal" }
 func (f folder) fresh() string   { return f.store() + ".new" }
 func (f folder) key() string     { return filepath.Join(string(f), "vault.key") }
+func (f folder) nextKey() string { return f.key() + ".next" }
 func (f folder) making() string  { return filepath.Join(string(f), "vault.lock") }
 func (f folder) locks() string   { return filepath.Join(string(f), "locks") }
+func (f folder) head() string    { return filepath.Join(string(f), "vault.head") }
 func (f folder) reserve() string { return filepath.Join(string(f), "vault.reserve") }
 func (f folder) spill() string   { return filepath.Join(string(f), "spill") }
 
@@ -136,6 +140,26 @@ func file(what, path string) (bool, error) {
 	return true, private(what, path, info, "600")
 }
 
+// mounted is file for one that an administrator has put there for us: root may
+// own it, and our group may then read it, as files that systemd or a container
+// is given come. Everybody may not.
+func mounted(what, where, path string) (bool, error) {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, refuse(what+" cannot be read", "give your user access to "+where, err)
+	}
+	if !info.Mode().IsRegular() {
+		return false, refuse(what+" is not a regular file", "look at "+where+": only a plain file may stand there, and no link", nil)
+	}
+	if !ours(info) && roots(info) && info.Mode().Perm()&0o037 == 0 {
+		return true, nil
+	}
+	return true, private(what, where, info, "600")
+}
+
 func private(what, path string, info fs.FileInfo, mode string) error {
 	if !ours(info) {
 		return refuse(what+" belongs to another user", "run as the owner of "+path+", or set BANKAUTH_DATA_DIR to a folder of your own", nil)
@@ -157,6 +181,17 @@ func lockFile(ctx context.Context, path string) (release func(), err error) {
 		return nil, fmt.Errorf("locking %q: %w", filepath.Base(path), err)
 	}
 	return func() { _ = l.Close() }, nil
+}
+
+// lock keeps others from making the vault, from bringing it up to date and from
+// changing its key.
+func (f folder) lock(ctx context.Context) (release func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	if release, err = lockFile(ctx, f.making()); err != nil {
+		return nil, unusable("the vault's folder cannot be locked", "make sure that your user may write "+string(f)+" and call again", err)
+	}
+	return release, nil
 }
 
 // tryLockFile takes the lock file at path if it is free.

@@ -62,8 +62,11 @@ func (v *Vault) once(ctx context.Context, id Identity, name string, p Policy, mi
 		return Record{}, false, storeFault(err)
 	}
 	if a.state == attemptDone {
-		if _, rec, err := v.read(a.ref); err == nil && !rec.Token.Access.IsZero() {
+		switch _, rec, err := v.read(a.ref); {
+		case err == nil && !rec.Token.Access.IsZero():
 			return rec, true, nil
+		case faultCode(err) == fault.VaultUnavailable:
+			return Record{}, false, err // the code is spent already
 		}
 		a = attempt{name: name}
 	}

@@ -100,7 +100,7 @@ func (v *Vault) makeUnder(ctx context.Context, h hold, name string, u NewUser, p
 		user, err := v.openUser(name, at.ref)
 		if err == nil {
 			m.Again, m.Made, m.account.User = true, at.state == attemptDone, user
-		} else if !errors.Is(err, errDamaged) && !errors.Is(err, errKeyGone) {
+		} else if !errors.Is(err, errDamaged) {
 			return nil, err
 		}
 	}
@@ -213,7 +213,7 @@ func (v *Vault) openUser(name, text string) (string, error) {
 	if err != nil {
 		return "", errDamaged
 	}
-	b, err := v.sealer().box(key, kindUser, name)
+	b, err := v.box(key, kindUser, name)
 	if err != nil {
 		return "", err
 	}

@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"errors"
+	"time"
 
 	"bankauth/internal/token"
 )
@@ -74,6 +75,17 @@ func (v *Vault) onceName(id Identity, p Policy) (string, error) {
 		return v.nameOnce(id, p.Once), nil
 	}
 	return v.draw()
+}
+
+// Holds reports whether Obtain would return a client_credentials token for id
+// at once, from memory: one that has margin to live, and a moment more for
+// the call that follows.
+func (v *Vault) Holds(id Identity, margin time.Duration) bool {
+	const moment = 100 * time.Millisecond
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	e, now := v.cache.byID[id], v.now().Add(moment)
+	return e != nil && !v.closed && !e.stale(now) && e.serves(Policy{Margin: margin}.filled(), 0, now)
 }
 
 // client serves client_credentials. patient: a cool-down applies. seen is the

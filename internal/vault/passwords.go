@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"bankauth/internal/fault"
@@ -119,6 +120,10 @@ func (v *Vault) accountLookup(a Account) []byte {
 func passwordName(lookup []byte, state string) string { return string(joined(state, string(lookup))) }
 
 func (v *Vault) writePassword(tx *transaction, a Account, lookup []byte, state string, plain []byte) error {
+	return v.putPassword(tx, v.sealer().owner(a.Principal), lookup, state, plain)
+}
+
+func (v *Vault) putPassword(tx *transaction, owner, lookup []byte, state string, plain []byte) error {
 	b, err := v.sealer().fresh(kindPassword, passwordName(lookup, state))
 	if err != nil {
 		return err
@@ -127,7 +132,7 @@ func (v *Vault) writePassword(tx *transaction, a Account, lookup []byte, state s
 	if err != nil {
 		return err
 	}
-	_, err = tx.exec(upsertPassword, lookup, state, v.sealer().owner(a.Principal), b.key, seq+1, millis(v.now()), b.seal(plain, seq+1))
+	_, err = tx.exec(upsertPassword, lookup, state, owner, b.key, seq+1, millis(v.now()), b.seal(plain, seq+1))
 	return err
 }
 
@@ -145,7 +150,10 @@ func (v *Vault) readPassword(q querier, lookup []byte, state string) ([]byte, bo
 	if err := rows.Scan(&key, &seq, &sealed); err != nil {
 		return nil, false, fmt.Errorf("reading a password: %w", err)
 	}
-	b, err := v.sealer().box(key, kindPassword, passwordName(lookup, state))
+	b, err := v.box(key, kindPassword, passwordName(lookup, state))
+	if errors.Is(err, errDamaged) {
+		return nil, false, nil
+	}
 	if err != nil {
 		return nil, false, err
 	}

@@ -3,7 +3,6 @@ package vault
 import (
 	"context"
 	"errors"
-	"time"
 
 	"bankauth/internal/fault"
 )
@@ -117,8 +116,7 @@ func (v *Vault) settle(r row, rec Record) (Record, error) {
 	if err != nil || !r.attempt.cutOff() || rec.State != Live {
 		return rec, err
 	}
-	rec.State = Uncertain
-	rec.Reason = "a refresh was cut off at " + r.attempt.since.Format(time.RFC3339) + " and its answer was lost (attempt " + shortID(r.attempt.id) + ")"
+	rec.State, rec.Reason = Uncertain, r.attempt.interrupted()
 	if err := v.mark(rec, r.attempt, false, event{what: auditUncertain, code: fault.Uncertain}); err != nil {
 		return Record{}, storeFault(err)
 	}
@@ -146,8 +144,11 @@ func (v *Vault) List(ctx context.Context, principal string) ([]Record, error) {
 	var all []Record
 	for _, r := range rows {
 		rec, err := v.open(r)
-		if err != nil || rec.Identity.Principal != principal {
+		if errors.Is(err, errDamaged) || err == nil && rec.Identity.Principal != principal {
 			continue
+		}
+		if err != nil {
+			return nil, storeFault(err)
 		}
 		if rec, err = v.settle(r, rec); err != nil {
 			return nil, err

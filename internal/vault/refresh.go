@@ -96,7 +96,7 @@ func (v *Vault) renew(ctx context.Context, ref string, p Policy, seen int, mint 
 		return Record{}, false, cool(old, r.attempt, now)
 	}
 	a := r.attempt
-	lost := a.cutOff() && a.op == opRefresh || old.State == Uncertain
+	lost := lostBefore(old, a)
 	a.name, a.ref, a.op, a.rotation = ref, ref, opRefresh, p.Rotation
 	if err := v.begin(&a, p.Deadline); err != nil {
 		return Record{}, false, storeFault(err)
@@ -106,7 +106,9 @@ func (v *Vault) renew(ctx context.Context, ref string, p Policy, seen int, mint 
 		return Record{}, false, fault.New(fault.Busy, "the store was too slow to keep others from this token", "call again in a moment")
 	}
 	t, unheard, err := v.exchange(ctx, p, old, mint)
-	lost = lost || unheard
+	if unheard && lost == "" {
+		lost = a.unanswered()
+	}
 	switch {
 	case err == nil:
 		return v.keep(&h, answer{rec: minted(old, t, v.now()), before: old.Generation, attempt: a})
@@ -116,6 +118,18 @@ func (v *Vault) renew(ctx context.Context, ref string, p Policy, seen int, mint 
 		return v.lastResort(ctx, &h, p, old, a, lost, mint, err)
 	}
 	return Record{}, false, v.failed(old, a, lost, err)
+}
+
+// lostBefore says in words which answer to an earlier refresh of old may have
+// been lost; "" where none was.
+func lostBefore(old Record, a attempt) string {
+	switch {
+	case old.State == Uncertain:
+		return old.Reason
+	case a.cutOff() && a.op == opRefresh:
+		return a.interrupted()
+	}
+	return ""
 }
 
 // faultCode returns the code of the fault in err; Uncertain where there is
@@ -184,7 +198,7 @@ func (v *Vault) exchange(ctx context.Context, p Policy, old Record, mint Mint) (
 // lastResort looks for another way before it believes that a token is over: the
 // winner of a race may have stored a newer one, and an answer that came second
 // may have left a candidate.
-func (v *Vault) lastResort(ctx context.Context, h *hold, p Policy, old Record, a attempt, lost bool, mint Mint, dead error) (Record, bool, error) {
+func (v *Vault) lastResort(ctx context.Context, h *hold, p Policy, old Record, a attempt, lost string, mint Mint, dead error) (Record, bool, error) {
 	_, now, err := v.read(a.ref)
 	if err != nil {
 		return Record{}, false, err
@@ -216,13 +230,13 @@ func (v *Vault) lastResort(ctx context.Context, h *hold, p Policy, old Record, a
 	var f *fault.Fault
 	_ = errors.As(dead, &f)
 	old.State, old.Reason = Reauthorize, f.Message
-	if lost {
-		old.Reason += "; the answer to an earlier refresh was lost (attempt " + shortID(a.id) + ")"
+	if lost != "" {
+		old.Reason += "; " + lost
 	}
 	if err := v.mark(old, a, true, event{what: auditEnded, code: fault.Reauthorize}); err != nil {
 		return Record{}, false, storeFault(err)
 	}
-	if lost {
+	if lost != "" {
 		return Record{}, false, ended(old)
 	}
 	return Record{}, false, dead
@@ -244,10 +258,13 @@ func (v *Vault) salvage(h *hold, old Record, t token.Token, a attempt, err error
 
 // failed notes why a refresh failed, and returns err. Where that cannot be
 // written the attempt stays pending, and says as much.
-func (v *Vault) failed(old Record, a attempt, lost bool, err error) error {
+func (v *Vault) failed(old Record, a attempt, lost string, err error) error {
 	code := faultCode(err)
-	if lost = lost || code == fault.Uncertain; lost && old.State != Uncertain {
-		old.State, old.Reason = Uncertain, "a refresh was sent and its answer never came (attempt "+shortID(a.id)+")"
+	if lost == "" && code == fault.Uncertain {
+		lost = a.unanswered()
+	}
+	if lost != "" && old.State != Uncertain {
+		old.State, old.Reason = Uncertain, lost
 		if v.mark(old, a, false, event{what: auditUncertain, code: code}) != nil {
 			return err
 		}

@@ -316,6 +316,7 @@ func TestSwappedTextsDoNotOpen(t *testing.T) {
 	}{
 		"sealed texts": {`UPDATE records SET sealed = (SELECT sealed FROM records WHERE ref = '%[2]s'), seq = (SELECT seq FROM records WHERE ref = '%[2]s') WHERE ref = '%[1]s'`, fault.Reauthorize},
 		"sequence":     {`UPDATE records SET seq = seq + 1 WHERE ref = '%[1]s'`, fault.Reauthorize},
+		"data key":     {`UPDATE records SET key_id = 7 WHERE ref = '%[1]s'`, fault.Reauthorize},
 		"kind":         {`UPDATE records SET kind = 'password' WHERE ref = '%[1]s'`, fault.Reauthorize},
 		"ref":          {`UPDATE records SET ref = 'tok_' || substr(ref, 5, 31) || 'a' WHERE ref = '%[1]s'`, fault.InvalidArgument},
 	} {

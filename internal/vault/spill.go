@@ -172,7 +172,7 @@ func (s *spill) take(v *Vault, name string) (answer, error) {
 	if len(raw) < 8 {
 		return answer{}, errDamaged
 	}
-	b, err := v.sealer().box(int64(binary.BigEndian.Uint64(raw)), kindSpill, name)
+	b, err := v.box(int64(binary.BigEndian.Uint64(raw)), kindSpill, name)
 	if err != nil {
 		return answer{}, err
 	}

@@ -15,7 +15,7 @@ var errDamaged = errors.New("the record does not open")
 // open unseals r. A record whose clear columns lie is as damaged as one whose
 // sealed text does not open.
 func (v *Vault) open(r row) (Record, error) {
-	b, err := v.sealer().box(r.key, r.kind, r.ref)
+	b, err := v.box(r.key, r.kind, r.ref)
 	if err != nil {
 		return Record{}, err
 	}
@@ -87,6 +87,10 @@ func (v *Vault) adopt(t *transaction, id Identity, ref string, fresh Record) (st
 		if err == nil {
 			fresh.Ref, fresh.Created, fresh.Generation = old.Ref, old.Created, old.Generation+1
 			fresh.Updated = after(old.Updated, fresh.Updated)
+			return v.rewrite(t, r, fresh)
+		}
+		if errors.Is(err, errKeyGone) && !errors.Is(err, errDamaged) { // its newest version is for others to read; ours is newer
+			fresh.Ref = r.ref
 			return v.rewrite(t, r, fresh)
 		}
 		if !errors.Is(err, errDamaged) {

@@ -20,6 +20,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -62,12 +63,15 @@ type Vault struct {
 	ephemeral bool
 	meta      meta
 	key       userKey // without its bytes
+	source    Key     // where to look when the vault has a new one
+	learning  learning
 	seals     atomic.Pointer[sealer]
 	reader    *reader
 	writer    *writer
 	locks     locks
 	reserve   *reserve
 	spill     *spill
+	anchor    *anchor // nil where the store is no file of ours
 
 	drawing sync.Mutex // an io.Reader need not be safe for concurrent use
 	random  io.Reader
@@ -115,10 +119,18 @@ func prepare(ctx context.Context, o Options) (*Vault, error) {
 		return nil, err
 	}
 	var key *userKey
-	if made {
-		key, err = existingKey(o, f, m)
-	} else {
+	switch {
+	case !made:
 		m, key, err = found(ctx, o, f)
+	case m.schema < schemaVersion:
+		m, key, err = upgrade(ctx, o, f, m)
+	case o.Ephemeral:
+		_, err = existingKey(o, f, m)
+	default:
+		m, key, err = fit(m, o.Key, f, func() (meta, error) {
+			m, _, err := survey(ctx, f)
+			return m, err
+		})
 	}
 	if err != nil {
 		return nil, err
@@ -130,9 +142,13 @@ func prepare(ctx context.Context, o Options) (*Vault, error) {
 	if err := f.make(); err != nil {
 		return nil, err
 	}
+	promote(f, m, key)
 	v, err := start(o, f, m, key, k)
 	if err != nil {
 		return nil, err
+	}
+	if err := v.recall(ctx); err != nil {
+		return nil, errors.Join(err, v.writer.close(), v.reader.close())
 	}
 	// What lies beside the store comes into it before anything is read. Where it
 	// cannot, the next refresh tries again before it sends.
@@ -153,11 +169,9 @@ func found(ctx context.Context, o Options, f folder) (meta, *userKey, error) {
 	if err := f.make(); err != nil {
 		return meta{}, nil, err
 	}
-	wait, cancel := context.WithTimeout(ctx, lockWait)
-	defer cancel()
-	release, err := lockFile(wait, f.making())
+	release, err := f.lock(ctx)
 	if err != nil {
-		return meta{}, nil, unusable("the vault's folder cannot be locked", "make sure that your user may write "+string(f)+" and call again", err)
+		return meta{}, nil, err
 	}
 	defer release()
 	m, made, err := survey(ctx, f)
@@ -199,7 +213,7 @@ func lay(ctx context.Context, o Options, f folder) (meta, *userKey, error) {
 		return meta{}, nil, err
 	}
 	m.auditHead = newChain(s).genesis()
-	return m, key, create(ctx, f, m)
+	return m, key, create(ctx, f, func(db *sql.DB) error { return m.insert(ctx, db) })
 }
 
 // lock wraps the vault's keys under the user's.
@@ -222,11 +236,19 @@ func (m *meta) lock(key *userKey, k keys) (err error) {
 	return nil
 }
 
+// fits refuses a key that is not this vault's.
+func (m meta) fits(key *userKey) error {
+	if bytes.Equal(keyID(key.bytes, m.vaultID), m.keyID) {
+		return nil
+	}
+	return refuse("the vault's key does not fit", "nothing was changed; give the key that this vault was made with (it came from the "+m.source+
+		"), or set BANKAUTH_DATA_DIR to another folder", nil)
+}
+
 // unlock returns the vault's keys.
 func (m meta) unlock(f folder, key *userKey) (keys, error) {
-	if !bytes.Equal(keyID(key.bytes, m.vaultID), m.keyID) {
-		return keys{}, refuse("the vault's key does not fit", "nothing was changed; give the key that this vault was made with (it came from the "+m.source+
-			"), or set BANKAUTH_DATA_DIR to another folder", nil)
+	if err := m.fits(key); err != nil {
+		return keys{}, err
 	}
 	k := keys{data: map[int64][]byte{}}
 	var err error
@@ -252,7 +274,7 @@ func start(o Options, f folder, m meta, key *userKey, k keys) (*Vault, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Vault{folder: f, now: o.Now, random: o.Rand, ephemeral: o.Ephemeral, meta: m,
+	v := &Vault{folder: f, now: o.Now, random: o.Rand, ephemeral: o.Ephemeral, meta: m, source: o.Key,
 		key:   userKey{source: key.source, path: key.path},
 		locks: stripes{f}, reserve: &reserve{path: f.reserve(), held: o.Ephemeral}, spill: &spill{dir: f.spill()},
 		crew: newCrew(), flights: map[flightKey]*flight{}, cold: map[flightKey]cooling{}, cache: newCache()}
@@ -266,10 +288,20 @@ func start(o Options, f folder, m meta, key *userKey, k keys) (*Vault, error) {
 	if err != nil {
 		return nil, errors.Join(err, v.reader.close())
 	}
-	if v.writer, err = newWriter(write, sqliteDialect, newChain(s), v.behind, writeBehind); err != nil {
+	chain := newChain(s)
+	if !o.Ephemeral {
+		v.anchor = &anchor{path: f.head(), chain: chain}
+	}
+	if v.writer, err = newWriter(write, sqliteDialect, chain, v.catchUp, writeBehind); err != nil {
 		return nil, errors.Join(err, v.reader.close())
 	}
 	return v, nil
+}
+
+// catchUp is what the writer calls for what may be written late.
+func (v *Vault) catchUp() *job {
+	v.anchor.write()
+	return v.behind()
 }
 
 // sealer is what seals and opens now; `vault rekey` may change it.
