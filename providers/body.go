@@ -83,6 +83,8 @@ func (m *message) value(call *Call, f *schema.Field, id, key secret.Value) (part
 		held.secret = call.RefreshToken
 	case schema.HeldCodeVerifier:
 		held.secret = call.CodeVerifier
+	case schema.HeldToken:
+		held.secret = call.Token
 	default:
 		return part{}, false
 	}

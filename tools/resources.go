@@ -202,7 +202,7 @@ func (s *Set) about(name string) about {
 		a.Problem = b.Fault.Message
 	}
 	for _, op := range p.Operations {
-		if op.Tool == schema.RefreshToken {
+		if op.Tool == schema.RefreshToken || op.Tool == schema.Revoke {
 			continue
 		}
 		for i := range op.Grants {

@@ -136,6 +136,10 @@ func (s *Set) asCompiled() bool {
 // Tools returns the tools as a client lists them.
 func (s *Set) Tools() []Tool { return s.tools }
 
+// Providers returns the providers on offer, in order; they are shared, and
+// nobody may change them.
+func (s *Set) Providers() []*schema.Provider { return slices.Clone(s.all) }
+
 func (s *Set) full() bool { return s.o.Exposure == Full }
 
 // vault opens the store when it is first needed. A failure is not kept: the

@@ -14,6 +14,7 @@ type options struct {
 	Banks   map[string]bank   `json:"banks,omitempty"`
 	Era     string            `json:"era,omitempty"`
 	Expose  string            `json:"expose,omitempty"`
+	Egress  string            `json:"egress,omitempty"`
 
 	Chromium string `json:"chromium,omitempty"`
 }
