@@ -33,12 +33,14 @@ var rooms = map[string]struct {
 	"schema":                  {[]string{"openapi", "internal/fault"}, "it knows documents; no network, no provider by name, no mcp-go"},
 	"providers":               {[]string{"schema", "internal/fault", "internal/secret", "internal/token"}, "it speaks HTTP; the vault is not its business"},
 	"internal/vault":          {[]string{"internal/fault", "internal/secret", "internal/token"}, "it keeps tokens; tools hands it a function that mints"},
+	"internal/consent":        {[]string{"internal/fault", "internal/secret"}, "it waits for a person's browser; what comes of it others know"},
 	"internal/stdio":          {nil, "it carries messages and knows nothing of what is in them"},
 	"internal/config":         {[]string{"internal/fault", "internal/secret"}, "it reads settings"},
 	"internal/hosts":          {[]string{"internal/config", "internal/fault"}, "it writes other programs' configuration"},
 	"internal/simulator":      {[]string{"internal/secret"}, "it is the bank: were it to know our documents, it would agree with our mistakes"},
 	"internal/journey":        {[]string{"internal/simulator", "internal/secret", "internal/vault"}, "it plays an agent and a person, through the wire"},
-	"tools":                   {[]string{"providers", "schema", "internal/vault", "internal/fault", "internal/secret", "internal/token"}, "it joins provider, vault and answer"},
+	"tools":                   {[]string{"providers", "schema", "internal/vault", "internal/consent", "internal/fault", "internal/secret", "internal/token"}, "it joins provider, vault and answer"},
+	"internal/egress":         {[]string{"tools", "providers", "schema", "internal/fault", "internal/secret"}, "it carries requests; what a token is and where it may go, tools and providers know"},
 	"cmd/server":              {[]string{"*"}, "it wires"},
 	"internal/bench":          {nil, "it measures the binary from outside"},
 	"internal/bench/floor":    {[]string{"internal/stdio"}, "it is what we compare with"},
@@ -58,7 +60,7 @@ var outside = map[string]struct {
 	"github.com/jackc/pgx/v5":                  {[]string{"internal/vault"}, "only the vault has a store"},
 	"database/sql":                             {[]string{"internal/vault"}, "only the vault has a store"},
 	"github.com/alecthomas/kong":               {[]string{"internal/config", "cmd/server"}, "settings and commands are declared there"},
-	"net/http":                                 {[]string{"providers", "internal/simulator", "internal/journey", "internal/bench", "internal/bench/floor", "internal/bench/provider"}, "only providers talks to a bank"},
+	"net/http":                                 {[]string{"providers", "internal/consent", "internal/egress", "internal/simulator", "internal/journey", "internal/bench", "internal/bench/floor", "internal/bench/provider"}, "only providers talks to a bank; consent serves a browser, egress the programs that would talk to one"},
 }
 
 const module = "bankauth"
@@ -107,13 +109,16 @@ func TestArrowsPointDown(t *testing.T) {
 var mayReveal = map[string]string{
 	"internal/secret/secret.go":          "it defines Reveal",
 	"providers/reveal.go":                "puts it into the request",
+	"internal/consent/page.go":           "sends the person's browser to the bank, with the state",
 	"internal/vault/codec.go":            "seals it",
 	"internal/vault/key.go":              "reads the vault's key",
 	"internal/vault/postgres.go":         "reads the database's address, which holds a password",
 	"tools/result.go":                    "the only exit, beyond the exposure handle",
 	"tools/identity.go":                  "fingerprints a client id that a caller brought along",
 	"cmd/server/simulate.go":             "prints the simulator's made-up credentials",
-	"internal/journey/accounts.go":       "plays the program that uses a token",
+	"internal/egress/egress.go":          "compares its own key",
+	"cmd/server/exec.go":                 "puts it into the environment of the command that was asked for",
+	"cmd/server/tokens_end.go":           "prints it to whoever asked for it by name",
 	"internal/journey/secrets.go":        "searches the transcript for the secrets",
 	"internal/simulator/finapi_users.go": "finAPI answers with the password",
 }

@@ -60,6 +60,26 @@ func (c *Client) User(ctx context.Context, call Call) (Answer, error) {
 	return c.exchange(ctx, &call, c.readUser)
 }
 
+// Revoke calls an operation that ends a token. It returns nil once the
+// provider has said that it did; what the answer holds beside its status says
+// nothing more (RFC 7009 §2.2). Its errors are those of Token.
+func (c *Client) Revoke(ctx context.Context, call Call) error {
+	m, err := c.compose(&call, false)
+	if err != nil {
+		return err
+	}
+	r, err := c.send(ctx, m)
+	if err != nil {
+		return c.unsent(err)
+	}
+	defer r.release()
+	d := parse(r.body)
+	if r.status < 200 || r.status > 299 || c.refused(d, true) {
+		return c.judge(&call, &r, d)
+	}
+	return nil
+}
+
 type reader func(pl *plan, d document, asked time.Time) (Answer, bool)
 
 func (c *Client) exchange(ctx context.Context, call *Call, read reader) (Answer, error) {

@@ -51,6 +51,9 @@ func (m *message) fill(c *Client, call *Call, id, key secret.Value) error {
 // stands before a fixed text: the checks let one pass only where a grant has
 // both, and then the fixed text is what is meant when no argument is given.
 func (m *message) value(call *Call, f *schema.Field, id, key secret.Value) (part, bool) {
+	if f.Argument == authorizationCode && !call.Code.IsZero() {
+		return part{name: f.Name, kind: f.Type, secret: call.Code, held: true}, true
+	}
 	if f.Held == "" {
 		if a, ok := call.Arguments[f.Argument]; ok && a != nil {
 			text, ok := argument(a)
@@ -78,6 +81,10 @@ func (m *message) value(call *Call, f *schema.Field, id, key secret.Value) (part
 		held.secret = call.Password
 	case schema.HeldRefreshToken:
 		held.secret = call.RefreshToken
+	case schema.HeldCodeVerifier:
+		held.secret = call.CodeVerifier
+	case schema.HeldToken:
+		held.secret = call.Token
 	default:
 		return part{}, false
 	}

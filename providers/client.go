@@ -35,6 +35,9 @@ type Options struct {
 	BaseURL      string // "": the environment's own
 	ClientID     secret.Value
 	ClientSecret secret.Value
+	// PrivateKey returns the key with which requests are signed, where the
+	// overlay asks for it: PEM, or the base64 of its DER. nil: there is none.
+	PrivateKey func() secret.Value
 
 	// Transport is shared by all clients; nil: one of NewTransport's own. It
 	// must neither follow redirects nor repeat requests.
@@ -52,6 +55,8 @@ type Client struct {
 	base         address
 	clientID     secret.Value
 	clientSecret secret.Value
+	privateKey   func() secret.Value
+	agent        string
 	transport    http.RoundTripper
 	fresh        http.RoundTripper // dials for every request
 	now          func() time.Time
@@ -65,7 +70,7 @@ type Client struct {
 // are faults: not_configured for an option that cannot be used, internal for
 // a provider that was not compiled by package schema.
 func New(p *schema.Provider, o Options) (*Client, error) {
-	c := &Client{provider: p, clientID: o.ClientID, clientSecret: o.ClientSecret,
+	c := &Client{provider: p, clientID: o.ClientID, clientSecret: o.ClientSecret, privateKey: o.PrivateKey,
 		transport: o.Transport, now: o.Now, rand: o.Rand}
 	if c.transport == nil {
 		c.transport = NewTransport()
@@ -80,6 +85,7 @@ func New(p *schema.Provider, o Options) (*Client, error) {
 	if o.UserAgent == "" {
 		o.UserAgent = "bankauth"
 	}
+	c.agent = o.UserAgent
 	var err error
 	if c.environment, c.base, err = locate(p, o.Environment, o.BaseURL); err != nil {
 		return nil, err

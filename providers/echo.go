@@ -42,7 +42,7 @@ func (c *Client) withhold(call *Call, a *Answer) bool {
 func (c *Client) exchanged(call *Call, a *Answer) []string {
 	id, key := c.credentials(call)
 	secrets := make([]string, 0, 10)
-	for _, v := range []secret.Value{id, key, call.Password, call.RefreshToken, call.Bearer, a.Token.Access, a.Token.Refresh, a.Password} {
+	for _, v := range []secret.Value{id, key, call.Password, call.RefreshToken, call.Bearer, call.Code, call.CodeVerifier, a.Token.Access, a.Token.Refresh, a.Password} {
 		secrets = append(secrets, reveal(v))
 	}
 	for _, v := range a.Secrets {

@@ -13,8 +13,13 @@ func (c *Client) Explain(call Call) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return m.explain(), nil
+}
+
+// explain writes a masked message.
+func (m message) explain() string {
 	var b strings.Builder
-	b.WriteString("curl --request " + m.plan.op.Method + " " + quote(m.plan.request.URL.String()))
+	b.WriteString("curl --request " + m.plan.request.Method + " " + quote(m.plan.request.URL.String()))
 	names := make([]string, 0, len(m.header))
 	for name := range m.header {
 		names = append(names, name)
@@ -28,7 +33,7 @@ func (c *Client) Explain(call Call) (string, error) {
 	if len(m.body) > 0 {
 		b.WriteString(" --data-raw " + quote(string(m.body)))
 	}
-	return b.String(), nil
+	return b.String()
 }
 
 // quote makes s one word of a POSIX shell.

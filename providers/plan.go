@@ -42,7 +42,7 @@ func newPlan(p *schema.Provider, op *schema.Operation, base address, agent strin
 	if op.Media != schema.MediaForm && op.Media != schema.MediaJSON {
 		return nil, broken(p, "operation "+op.ID+" has a body of a kind that is not known")
 	}
-	if !slices.Contains([]string{schema.AuthBasic, schema.AuthBody, schema.AuthHeader, schema.AuthBearer, schema.AuthNone}, op.Auth.Style) {
+	if !slices.Contains([]string{schema.AuthBasic, schema.AuthBody, schema.AuthHeader, schema.AuthBearer, schema.AuthToken, schema.AuthNone}, op.Auth.Style) {
 		return nil, broken(p, "operation "+op.ID+" has an auth style that is not known")
 	}
 	target := *base.url

@@ -25,7 +25,10 @@ type Call struct {
 	// only what the grant needs.
 	Password     secret.Value // for the field that holds a user's password
 	RefreshToken secret.Value // for the field that holds a refresh token
+	Code         secret.Value // for the argument code, of a consent that we opened
+	CodeVerifier secret.Value // for the field that holds PKCE's verifier
 	Bearer       secret.Value // for an operation that is called with a token
+	Token        secret.Value // the one that is to be revoked
 
 	// ClientID and ClientSecret stand in for the configured ones; the zero
 	// Value leaves them as they are.
@@ -89,8 +92,8 @@ func (c *Client) checkHeld(call *Call, id, key secret.Value) error {
 	switch call.Operation.Auth.Style {
 	case schema.AuthNone:
 		return nil
-	case schema.AuthBearer:
-		if call.Bearer.IsZero() || !printable(call.Bearer) {
+	case schema.AuthBearer, schema.AuthToken:
+		if bearer := call.bearer(); bearer.IsZero() || !printable(bearer) {
 			return broken(c.provider, "operation "+call.Operation.ID+" was called without the token that it needs")
 		}
 		return nil
@@ -115,6 +118,14 @@ func notConfigured(p *schema.Provider) *fault.Fault {
 			variable(p, "CLIENT_SECRET")+words(p.Credentials.ClientSecret)+help(p))
 	f.Provider = p.Name
 	return f
+}
+
+// bearer is the token that the call is authorized with.
+func (call *Call) bearer() secret.Value {
+	if call.Operation.Auth.Style == schema.AuthToken {
+		return call.Token
+	}
+	return call.Bearer
 }
 
 func words(s string) string {
@@ -148,8 +159,8 @@ func (m *message) head(call *Call, id, key secret.Value) {
 		m.set("Authorization", "Basic ", func() string {
 			return base64.StdEncoding.EncodeToString([]byte(reveal(id) + ":" + reveal(key)))
 		})
-	case schema.AuthBearer:
-		m.set("Authorization", "Bearer ", func() string { return reveal(call.Bearer) })
+	case schema.AuthBearer, schema.AuthToken:
+		m.set("Authorization", "Bearer ", func() string { return reveal(call.bearer()) })
 	case schema.AuthHeader:
 		m.set(http.CanonicalHeaderKey(auth.ClientID), "", func() string { return reveal(id) })
 		m.set(http.CanonicalHeaderKey(auth.ClientSecret), "", func() string { return reveal(key) })

@@ -6,7 +6,7 @@ import (
 )
 
 // reserved are the arguments that the tools have of their own.
-var reserved = []string{"provider", grantField, "force", "token_ref"}
+var reserved = []string{"provider", grantField, "force", "token_ref", "consent_ref", "institution"}
 
 // agree checks that what the document asks for and what the overlay fills in
 // make a call that can be sent.
@@ -22,8 +22,26 @@ func (r *reader) agree(at place, op *Operation, fields []*field, x *operationExt
 	r.fieldGrants(at, fields, x)
 	r.names(fields, op)
 	r.credentials(at, op, x)
+	r.revocation(at, op, x)
 	if op.Tool == RefreshToken && op.HeldField(HeldRefreshToken) == nil {
 		r.wrong.add(r.overlay.file, r.line(x, "serves"), "%s: no property takes the refresh token; say which (x-bankauth-field: {held: refresh_token})", at.text)
+	}
+}
+
+// revocation checks that an operation that ends a token is told which, and
+// that no other is.
+func (r *reader) revocation(at place, op *Operation, x *operationExtension) {
+	if op.Tool != Revoke && op.Auth.Style == AuthToken {
+		r.wrong.add(r.overlay.file, r.line(x, "auth"), "%s: style token is for revoke alone", at.text)
+	}
+	told := op.HeldField(HeldToken)
+	switch {
+	case op.Tool != Revoke && told != nil:
+		r.refuse(at.in("requestBody", "content", op.Media, "schema", "properties", told.Name), "the property %q is said to hold the token that is revoked, and the operation does not serve revoke", told.Name)
+	case op.Tool == Revoke && len(x.Serves) > 1:
+		r.wrong.add(r.overlay.file, r.line(x, "serves"), "%s: an operation that serves revoke serves nothing else", at.text)
+	case op.Tool == Revoke && told == nil && op.Auth.Style != AuthToken:
+		r.wrong.add(r.overlay.file, r.line(x, "serves"), "%s: no property takes the token; say which (x-bankauth-field: {held: token}), or send it as bearer (auth: {style: token})", at.text)
 	}
 }
 

@@ -19,6 +19,14 @@ import (
 //go:generate go test bankauth/schema -run TestCompiledIsFresh -update
 func Bundled() ([]*Provider, error) { return slices.Clone(compiled), nil }
 
+// Text returns the provider's OpenAPI document as it was written.
+func (p *Provider) Text() ([]byte, error) {
+	if slices.Contains(compiled, p) {
+		return openapi.Files.ReadFile(p.Document)
+	}
+	return os.ReadFile(p.Document)
+}
+
 // CompileBundled reads the bundled documents and overlays as they stand in
 // the source.
 func CompileBundled() ([]*Provider, error) {

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -124,7 +125,8 @@ func (p *Provider) refuse(op *Operation, g *Grant, missing, foreign, wrong []str
 	}
 }
 
-// Signature lists the grant's arguments; the required ones carry a star.
+// Signature lists the grant's arguments; the required ones carry a star. Where
+// a consent can be opened it says with which arguments.
 func (g *Grant) Signature() string {
 	names := make([]string, len(g.Arguments))
 	for i, a := range g.Arguments {
@@ -133,7 +135,11 @@ func (g *Grant) Signature() string {
 			names[i] += "*"
 		}
 	}
-	return strings.Join(names, ", ")
+	said := strings.Join(names, ", ")
+	if g.Consent != nil {
+		said += "; without code: " + cmp.Or(strings.Join(g.Consent.Arguments(), ", "), "none")
+	}
+	return said
 }
 
 // Example returns the arguments of a call that Check accepts, provider and

@@ -36,6 +36,9 @@ func ways(t *testing.T) []way {
 	var ws []way
 	for _, p := range all {
 		for _, op := range p.Operations {
+			if op.Tool == schema.Revoke {
+				continue // no tool: it has no arguments
+			}
 			for i := range op.Grants {
 				ws = append(ws, way{p, op, &op.Grants[i]})
 			}

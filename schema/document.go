@@ -263,6 +263,7 @@ func (r *reader) refersToGrants(p *Provider) {
 	}
 	for _, op := range p.Operations {
 		r.bearer(p, op)
+		r.revoked(p, op)
 	}
 }
 
@@ -274,12 +275,24 @@ func (r *reader) bearer(p *Provider, op *Operation) {
 	line := r.overlay.line(keyOperation, r.nodes[op], "auth", "grant")
 	_, g, ok := p.Operation(CreateAccessToken, op.Auth.Grant)
 	switch {
-	case op.Tool != CreateUser:
-		r.wrong.add(r.overlay.file, line, "auth: style bearer is for create_user alone")
+	case op.Tool != CreateUser && op.Tool != Revoke:
+		r.wrong.add(r.overlay.file, line, "auth: style bearer is for create_user and revoke alone")
 	case !ok:
 		r.wrong.add(r.overlay.file, line, "auth: create_access_token does not offer the grant %q", op.Auth.Grant)
 	case len(g.Required) > 0:
 		r.wrong.add(r.overlay.file, line, "auth: the grant %q needs %s, which nobody gives there; fix it in the grant (fixed: {…})", op.Auth.Grant, strings.Join(g.Required, ", "))
+	}
+}
+
+// revoked checks that there are tokens of the grants whose tokens op ends.
+func (r *reader) revoked(p *Provider, op *Operation) {
+	if op.Tool != Revoke {
+		return
+	}
+	for _, g := range op.Grants {
+		if g.Name != "" && !slices.Contains(p.Grants(CreateAccessToken), g.Name) {
+			r.wrong.add(r.overlay.file, r.overlay.line(keyOperation, r.nodes[op], "grants", g.Name), "grants: revoke names the grant %q, which create_access_token does not offer", g.Name)
+		}
 	}
 }
 

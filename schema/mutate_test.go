@@ -132,13 +132,13 @@ func TestTheDocumentsAreTheTools(t *testing.T) {
 
 func TestProvidersThatDisagree(t *testing.T) {
 	f := bundled(t, "flinks")
-	f.replace(t, "flinks.yaml", "                code:\n                  type: string\n                  minLength: 1\n", "                code:\n                  type: integer\n")
+	f.replace(t, "flinks.yaml", "                redirect_uri:\n                  type: string\n                  format: uri\n", "                redirect_uri:\n                  type: integer\n")
 	_, err := published(t, schema.CreateAccessToken, f)
-	want := `flinks.yaml:74: the argument "code" is an integer here and a string in fintecture.yaml; give one of them another name in its overlay (x-bankauth-field: {argument: …})`
+	want := `flinks.yaml:78: the argument "redirect_uri" is an integer here and a string in fintecture.yaml; give one of them another name in its overlay (x-bankauth-field: {argument: …})`
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
-	f.replace(t, "flinks.overlay.yaml", "schema.properties.code\n    update: {x-bankauth-field: {", "schema.properties.code\n    update: {x-bankauth-field: {argument: number, ")
+	f.replace(t, "flinks.overlay.yaml", "schema.properties.redirect_uri\n    update: {x-bankauth-field: {", "schema.properties.redirect_uri\n    update: {x-bankauth-field: {argument: number, ")
 	if _, err := published(t, schema.CreateAccessToken, f); err != nil {
 		t.Errorf("another name must do: %v", err)
 	}

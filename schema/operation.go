@@ -29,6 +29,7 @@ type grantExtension struct {
 	Fixed   map[string]string `yaml:"fixed"`
 	Default map[string]string `yaml:"default"`
 	Note    string            `yaml:"note"`
+	Consent *consentExtension `yaml:"consent"`
 }
 
 // UnmarshalYAML takes nothing for an empty mapping.
@@ -85,8 +86,10 @@ func (r *reader) grants(at place, tool string, fields []*field, required []strin
 	var names []string
 	i := slices.IndexFunc(fields, func(f *field) bool { return f.Name == grantField })
 	switch {
-	case tool == CreateUser:
+	case tool == CreateUser, tool == Revoke && len(x.Grants) == 0:
 		names = []string{""}
+	case tool == Revoke:
+		names = sortedKeys(x.Grants)
 	case i >= 0:
 		names = fields[i].Enum
 	default:
@@ -99,7 +102,7 @@ func (r *reader) grants(at place, tool string, fields []*field, required []strin
 	}
 	var grants []Grant
 	for _, name := range names {
-		if tool != CreateUser && (name == GrantRefreshToken) != (tool == RefreshToken) {
+		if tool != CreateUser && tool != Revoke && (name == GrantRefreshToken) != (tool == RefreshToken) {
 			continue
 		}
 		more := x.Grants[name]
@@ -117,6 +120,7 @@ func (r *reader) grants(at place, tool string, fields []*field, required []strin
 			g.Fixed[name] = text
 		}
 		r.exemplify(at, &g, fields)
+		r.consent(at, tool, &g, fields, x, more.Consent)
 		grants = append(grants, g)
 	}
 	if len(grants) == 0 {
@@ -156,7 +160,7 @@ func (r *reader) arguments(at place, tool string, g *Grant, fields []*field, req
 			}
 			continue
 		}
-		if tool == RefreshToken { // a token_ref is all that its caller has
+		if tool == RefreshToken || tool == Revoke { // a token_ref is all that its caller has
 			if needed || f.required {
 				r.refuse(f.at, "%q is required, and nothing fills it with grant %q; fix it (fixed: {…})", f.Name, g.Name)
 			}
@@ -253,7 +257,7 @@ func (r *reader) answer(at place, op *v3.Operation, x *operationExtension) Answe
 		f.Secret = f.Secret || f.Held != "" || slices.Contains(secrets, "/"+f.Name)
 		a.Fields = append(a.Fields, f.Field)
 	}
-	needsToken := slices.ContainsFunc(x.Serves, func(t string) bool { return t != CreateUser })
+	needsToken := slices.ContainsFunc(x.Serves, func(t string) bool { return t != CreateUser && t != Revoke })
 	if needsToken && a.AccessToken == "" {
 		r.wrong.add(r.overlay.file, r.line(x, "answer"), "%s: where does the answer keep its token? say answer.access_token", at.text)
 	}

@@ -22,6 +22,9 @@ const (
 	CreateUser        = "create_user"
 )
 
+// Revoke is what an operation serves that ends a token. It is no tool.
+const Revoke = "revoke"
+
 // The grants that the tools know; a provider may have others of its own.
 const (
 	GrantClientCredentials = "client_credentials"
@@ -37,6 +40,8 @@ const (
 	HeldClientSecret = "client_secret"
 	HeldPassword     = "password"
 	HeldRefreshToken = "refresh_token"
+	HeldCodeVerifier = "code_verifier" // RFC 7636, of a consent that we opened
+	HeldToken        = "token"         // the one to be revoked; Revoke only
 )
 
 // Provider is what a provider's two files say, compiled. Its JSON, and that of
@@ -99,13 +104,13 @@ type Operation struct {
 	ID       string            `json:"id"` // operationId
 	Method   string            `json:"method"`
 	Path     string            `json:"path"`
-	Tool     string            `json:"tool"`
+	Tool     string            `json:"tool"`  // CreateAccessToken …, or Revoke
 	Media    string            `json:"media"` // MediaForm or MediaJSON
 	Auth     Auth              `json:"auth"`
 	Headers  map[string]string `json:"headers,omitempty"`  // sent with every request
 	Fields   []Field           `json:"fields"`             // of the request body, in the document's order
 	Required []string          `json:"required,omitempty"` // the document's list
-	Grants   []Grant           `json:"grants"`             // at least one; create_user has one without a name
+	Grants   []Grant           `json:"grants"`             // at least one; one of create_user, and of Revoke for tokens of every grant, has no name
 	Answer   Answer            `json:"answer"`
 
 	checksMade sync.Once
@@ -134,6 +139,7 @@ const (
 	AuthBody   = "body"   // in the fields whose Held says so
 	AuthHeader = "header" // in two headers of their own
 	AuthBearer = "bearer" // not the credentials but a token got with them
+	AuthToken  = "token"  // the token that is to be revoked, as bearer; Revoke only
 	AuthNone   = "none"
 )
 
@@ -160,6 +166,7 @@ type Grant struct {
 	Fixed     map[string]string `json:"fixed,omitempty"`     // wire name → text that is sent where no argument is; "{client_id}" stands for the credential
 	Note      string            `json:"note,omitempty"`      // a few words for the model, beside the arguments
 	Example   map[string]any    `json:"example,omitempty"`   // arguments of a call that Check accepts
+	Consent   *Consent          `json:"consent,omitempty"`   // how a person is asked where no code is given; nil: nobody can be
 }
 
 // Answer says where a successful answer keeps what we look for. Places are
@@ -220,6 +227,15 @@ func (p *Provider) Operation(tool, grant string) (*Operation, *Grant, bool) {
 		}
 	}
 	return nil, nil, false
+}
+
+// Revocation returns the operation that ends a token of the given grant, or
+// false where the provider has no way to do so.
+func (p *Provider) Revocation(grant string) (*Operation, *Grant, bool) {
+	if op, g, ok := p.Operation(Revoke, grant); ok {
+		return op, g, true
+	}
+	return p.Operation(Revoke, "")
 }
 
 // Grants returns the names of the grants with which tool can be called, in

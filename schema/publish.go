@@ -103,10 +103,10 @@ func (m *merger) operation(p *Provider, op *Operation, full bool) error {
 		m.calls = append(m.calls, c)
 		for i := range op.Fields {
 			f := &op.Fields[i]
-			if !g.takes(f, full) {
+			if !g.takes(f, full) && !(g.Consent != nil && slices.Contains(g.Consent.Arguments(), f.Argument)) {
 				continue
 			}
-			if err := m.add(c, f, slices.Contains(g.Required, f.Argument)); err != nil {
+			if err := m.add(c, f, g.Consent == nil && slices.Contains(g.Required, f.Argument)); err != nil {
 				return err
 			}
 		}

@@ -110,8 +110,25 @@ func (s *Set) correlation() string {
 // log writes the one event of a call. It has no field that could hold a
 // secret or a provider's text.
 func (s *Set) log(r *request, result Result, took time.Duration) {
+	code := fault.Code("ok")
+	if result.IsError {
+		code = result.Code
+	}
+	s.event(r, code, took)
+}
+
+// logUse writes the one event of Use and of Revoke.
+func (s *Set) logUse(r *request, err error, took time.Duration) {
+	code := fault.Code("ok")
+	if err != nil {
+		code = fault.From(err).Code
+	}
+	s.event(r, code, took)
+}
+
+func (s *Set) event(r *request, code fault.Code, took time.Duration) {
 	level := zerolog.InfoLevel
-	if result.Code == fault.Internal {
+	if code == fault.Internal {
 		level = zerolog.ErrorLevel
 	}
 	e := s.o.Log.WithLevel(level)
@@ -122,19 +139,18 @@ func (s *Set) log(r *request, result Result, took time.Duration) {
 	if r.bank != nil {
 		provider = r.bank.Client.Provider().Name
 	}
-	code := "ok"
-	if result.IsError {
-		code = string(result.Code)
-	}
-	e.Str("tool", toolName(r.tool)).Str("provider", provider).Str("code", code).
+	e.Str("tool", toolName(r.tool)).Str("provider", provider).Str("code", string(code)).
 		Int64("ms", took.Milliseconds()).Str("correlation_id", r.correlation).Msg("call")
 }
+
+// use is what the log calls a token that is put to use; it is no tool.
+const use = "use"
 
 // toolName returns the name of one of our tools; what a client made up is not
 // for the log.
 func toolName(name string) string {
 	switch name {
-	case schema.CreateAccessToken, schema.RefreshToken, schema.CreateUser:
+	case schema.CreateAccessToken, schema.RefreshToken, schema.CreateUser, schema.Revoke, use:
 		return name
 	}
 	return "unknown"

@@ -15,33 +15,49 @@ import (
 // createAccessToken: check, look for what we hold, and let the vault decide
 // whether the provider is asked.
 func (s *Set) createAccessToken(ctx context.Context, r *request) (answer, error) {
-	call, force, err := s.planToken(ctx, r)
+	op, g, err := s.chosen(r)
 	if err != nil {
 		return nil, err
 	}
+	if g.Opens(r.args) {
+		return s.consent(ctx, r, op, g)
+	}
+	call, force, err := s.planToken(ctx, r, op, g)
+	if err != nil {
+		return nil, err
+	}
+	rec, reused, more, err := s.obtain(ctx, r, call, force)
+	if err != nil {
+		return nil, err
+	}
+	return s.answerToken(r.bank, rec, reused, more), nil
+}
+
+// obtain has the vault decide whether the provider is asked. more is its
+// answer, nil where it was not.
+func (s *Set) obtain(ctx context.Context, r *request, call providers.Call, force bool) (rec vault.Record, reused bool, more *providers.Answer, err error) {
 	v, err := s.vault(ctx)
 	if err != nil {
-		return nil, err
+		return rec, false, nil, err
 	}
-	var more *providers.Answer
+	var heard *providers.Answer
 	mint := func(ctx context.Context, _ vault.Record) (token.Token, error) {
 		a, err := r.bank.Client.Token(ctx, call)
-		more = &a
+		heard = &a
 		return a.Token, err
 	}
 	p := r.bank.policy()
 	p.Force = force
 	if code, ok := call.Arguments["code"].(string); ok && call.Grant.Name == schema.GrantAuthorizationCode {
 		p.Once = secret.New(code)
+	} else if !call.Code.IsZero() {
+		p.Once = call.Code
 	}
-	rec, reused, err := v.Obtain(ctx, s.identity(r, call), p, s.contained(r, mint))
-	if err != nil {
-		return nil, err
+	rec, reused, err = v.Obtain(ctx, s.identity(r, call), p, s.contained(r, mint))
+	if err != nil || reused { // the mint may still be at it
+		return rec, reused, nil, err
 	}
-	if reused {
-		more = nil
-	}
-	return s.answerToken(r.bank, rec, reused, more), nil
+	return rec, reused, heard, nil
 }
 
 // Held reports whether Call would hand out a token that is held in memory,
@@ -76,12 +92,12 @@ func (s *Set) Held(principal, tool string, given any) bool {
 
 // planToken makes the provider's call of a create_access_token call, with what
 // we hold.
-func (s *Set) planToken(ctx context.Context, r *request) (call providers.Call, force bool, err error) {
+func (s *Set) planToken(ctx context.Context, r *request, op *schema.Operation, g *schema.Grant) (call providers.Call, force bool, err error) {
 	force, f := r.args.flag("force")
 	if f != nil {
 		return call, false, f
 	}
-	if call, err = s.planArguments(r); err != nil {
+	if call, err = s.planArguments(r, op, g); err != nil {
 		return call, false, err
 	}
 	if f := s.configured(r.bank, call); f != nil {
@@ -93,22 +109,27 @@ func (s *Set) planToken(ctx context.Context, r *request) (call providers.Call, f
 	return call, force, err
 }
 
-// planArguments checks the arguments against the exact operation and grant.
-func (s *Set) planArguments(r *request) (providers.Call, error) {
+// chosen picks the bank, the operation and the grant that the call names.
+func (s *Set) chosen(r *request) (*schema.Operation, *schema.Grant, error) {
 	b, f := s.bank(r.tool, r.args)
 	if f != nil {
-		return providers.Call{}, f
+		return nil, nil, f
 	}
 	r.bank = b
 	op, g, f := s.grant(b, r.args)
 	if f != nil {
-		return providers.Call{}, f
+		return nil, nil, f
 	}
 	if f := r.args.only(r.tool, b.Client.Provider().Example(op, g), s.argumentNames(r.tool)...); f != nil {
-		return providers.Call{}, f
+		return nil, nil, f
 	}
+	return op, g, nil
+}
+
+// planArguments checks the arguments against the exact operation and grant.
+func (s *Set) planArguments(r *request, op *schema.Operation, g *schema.Grant) (providers.Call, error) {
 	given := r.args.without("provider", "grant_type", "force")
-	if f := b.Client.Provider().Check(op, g, given, s.full()); f != nil {
+	if f := r.bank.Client.Provider().Check(op, g, given, s.full()); f != nil {
 		return providers.Call{}, f
 	}
 	return s.newCall(r, op, g, given), nil
@@ -120,6 +141,7 @@ func (s *Set) newCall(r *request, op *schema.Operation, g *schema.Grant, given m
 	for held, into := range map[string]*secret.Value{
 		schema.HeldClientID: &call.ClientID, schema.HeldClientSecret: &call.ClientSecret,
 		schema.HeldPassword: &call.Password, schema.HeldRefreshToken: &call.RefreshToken,
+		schema.HeldCodeVerifier: &call.CodeVerifier,
 	} {
 		if f := op.HeldField(held); f != nil {
 			*into = r.args.secret(f.Argument)

@@ -31,6 +31,7 @@ type Tool struct {
 const (
 	mostDescription = 1024
 	mostList        = 5850 // bytes of the tools in a tools/list; its envelope comes on top
+	mostFull        = 6800 // the same in full exposure, which programs read
 )
 
 // A list that is over the budget gives up, in this order, what can be had
@@ -63,15 +64,15 @@ type words struct {
 }
 
 func (s *Set) words() []words {
-	provider := schema.Argument{Name: "provider", Type: "string", Description: "Choose it first: it decides the rest.", Required: true}
-	force := schema.Argument{Name: "force", Type: "boolean", Description: "true: ask the provider even if the stored token is fresh."}
+	provider := schema.Argument{Name: "provider", Type: "string", Description: "It decides the rest.", Required: true}
+	force := schema.Argument{Name: "force", Type: "boolean", Description: "true: ask even if the stored token is fresh."}
 	ref := schema.Argument{Name: "token_ref", Type: "string", Description: "As create_access_token returned it.", Required: true}
 	create := words{
 		name: schema.CreateAccessToken, title: "Create access token",
-		about:  "Obtain an OAuth access token from a provider. It stays in a vault; the result has its handle, token_ref. Client id and secret are the server's: never ask the user for them.",
+		about:  "Obtain an OAuth access token from a provider. It stays in a vault; the result has its handle, token_ref. Client id and secret are the server's: never ask for them. authorization_code without code: the user is asked to consent.",
 		each:   "Arguments by provider and grant_type (* = required):",
-		after:  "To renew a token call refresh_token. A call that does not fit is answered with one that does.",
-		before: []schema.Argument{provider}, own: []schema.Argument{force}, result: tokenResult{},
+		after:  "To renew a token call refresh_token.",
+		before: []schema.Argument{provider}, own: append(s.consentArguments(), force), result: tokenResult{},
 	}
 	refresh := words{
 		name: schema.RefreshToken, title: "Refresh token",
@@ -95,6 +96,27 @@ func (s *Set) words() []words {
 	return []words{create, refresh, user}
 }
 
+// consentArguments are there where a provider's consent can be opened.
+func (s *Set) consentArguments() []schema.Argument {
+	var all []schema.Argument
+	add := func(a schema.Argument) {
+		if !slices.ContainsFunc(all, func(have schema.Argument) bool { return have.Name == a.Name }) {
+			all = append(all, a)
+		}
+	}
+	for _, p := range s.all {
+		_, g, ok := p.Operation(schema.CreateAccessToken, schema.GrantAuthorizationCode)
+		if !ok || g.Consent == nil {
+			continue
+		}
+		add(schema.Argument{Name: argumentRef, Type: "string", Description: "Of consent_required: waits for the user."})
+		if slices.Contains(g.Consent.Arguments(), argumentInstitution) {
+			add(schema.Argument{Name: argumentInstitution, Type: "string", Description: "The user's bank: its number there."})
+		}
+	}
+	return all
+}
+
 //go:generate go test bankauth/tools -run TestCompiledIsFresh -update
 
 // describe makes the tools out of the documents and our words, as rich as
@@ -107,6 +129,10 @@ func (s *Set) describe() ([]Tool, error) {
 			return nil, err
 		}
 		pubs = append(pubs, pub)
+	}
+	most := mostList
+	if s.full() {
+		most = mostFull
 	}
 	for save := spendAll; ; save++ {
 		var tools []Tool
@@ -123,7 +149,7 @@ func (s *Set) describe() ([]Tool, error) {
 			tools = append(tools, t)
 			size += len(b)
 		}
-		if size <= mostList || save == mostThrift {
+		if size <= most || save == mostThrift {
 			return tools, nil
 		}
 	}
@@ -277,12 +303,15 @@ func (s *Set) argumentNames(tool string) []string {
 
 // Instructions tell a model that has never seen us what to do first; at most
 // 2,000 bytes, since Claude Code cuts at 2 KB.
-const Instructions = `bankauth obtains open-banking credentials and keeps them in a vault. You work with handles (token_ref), never with secrets: do not ask the user for client ids, secrets, passwords or tokens.
+const Instructions = `bankauth obtains open-banking credentials and keeps them in a vault. You work with handles (token_ref), never with secrets: do not ask the user for client ids, secrets, passwords, codes or tokens.
 
-1. Call create_access_token with provider and grant_type. It returns token_ref.
-2. When the token has expired, or a call with it was refused, call refresh_token with the same token_ref; it never changes.
-3. To act as a finAPI user call create_user first; it returns id. Then call create_access_token with grant_type=password and username=id. The password is kept for you.
+First read the resource bankauth://providers (or call a tool: errors say the same): which providers there are, and which are configured. bankauth://tokens lists the tokens you have already. Then:
+
+1. For a user's accounts at fintecture or flinks call create_access_token with grant_type=authorization_code and no code. The user is asked to consent in a browser. On consent_required show the user consent_url, then call again with the same arguments and consent_ref; it waits for the user. While error.retryable is true, call again.
+2. For a finAPI user call create_user; it returns id. Then call create_access_token with grant_type=password and username=id. The password is kept for you.
+3. For the application itself use grant_type=client_credentials.
+4. Keep the token_ref. When the token has expired, or a call with it was refused, call refresh_token with it; it never changes.
 
 Every error is one JSON object: error.code, error.message, error.hint (the next step), and often error.example (a call that works). Retry only when error.retryable is true, after error.retry_after_seconds where given. On not_configured tell the user which variables to set. On reauthorize a person must consent again at the bank.
 
-The resource bankauth://providers lists the providers; bankauth://providers/{name} says what each takes and what is configured.`
+bankauth://providers/{name} says what each provider takes; the prompt connect_bank walks you through.`

@@ -2,6 +2,7 @@ package tools
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"bankauth/internal/fault"
@@ -19,11 +20,11 @@ func (s *Set) Explain(ctx context.Context, principal, tool string, args any) (st
 	if r.args, f = read(args); f != nil {
 		return "", f
 	}
-	calls, err := s.explained(ctx, r)
+	var lines []string
+	calls, err := s.explained(ctx, r, &lines)
 	if err != nil {
 		return "", err
 	}
-	var lines []string
 	for _, call := range calls {
 		line, err := r.bank.Client.Explain(call)
 		if err != nil {
@@ -34,11 +35,19 @@ func (s *Set) Explain(ctx context.Context, principal, tool string, args any) (st
 	return strings.Join(lines, "\n"), nil
 }
 
-func (s *Set) explained(ctx context.Context, r *request) ([]providers.Call, error) {
+// explained returns the calls; what comes before them is put into lines.
+func (s *Set) explained(ctx context.Context, r *request, lines *[]string) ([]providers.Call, error) {
 	placeholder := secret.New("unset") // Explain masks it
 	switch r.tool {
 	case schema.CreateAccessToken:
-		call, err := s.planArguments(r)
+		op, g, err := s.chosen(r)
+		if err != nil {
+			return nil, err
+		}
+		if g.Opens(r.args) {
+			return s.explainedConsent(r, op, g, lines)
+		}
+		call, err := s.planArguments(r, op, g)
 		call.Password = placeholder
 		return []providers.Call{call}, err
 	case schema.CreateUser:
@@ -59,6 +68,23 @@ func (s *Set) explained(ctx context.Context, r *request) ([]providers.Call, erro
 		return s.explainedRefresh(ctx, r)
 	}
 	return nil, noSuchTool()
+}
+
+// explainedConsent shows how the consent is opened, and the exchange after it.
+func (s *Set) explainedConsent(r *request, op *schema.Operation, g *schema.Grant, lines *[]string) ([]providers.Call, error) {
+	delete(r.args, argumentRef)
+	q, err := s.planConsent(r, op, g)
+	if err != nil {
+		return nil, err
+	}
+	q.RedirectURI, q.Challenge = "http://127.0.0.1/consent/callback", "challenge"
+	line, err := r.bank.Client.ExplainConsent(q)
+	*lines = append(*lines, line)
+	q.Call.Code, q.Call.CodeVerifier = secret.New("unset"), secret.New("unset")
+	if slices.Contains(g.Required, argumentRedirect) {
+		q.Call.Arguments[argumentRedirect] = q.RedirectURI
+	}
+	return []providers.Call{*q.Call}, err
 }
 
 func (s *Set) explainedRefresh(ctx context.Context, r *request) ([]providers.Call, error) {

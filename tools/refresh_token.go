@@ -45,22 +45,28 @@ func (s *Set) refreshToken(ctx context.Context, r *request) (answer, error) {
 	if r.bank, err = s.bankOf(rec); err != nil {
 		return nil, err
 	}
-	var more *providers.Answer
+	p := r.bank.policy()
+	p.Force = force
+	rec, reused, more, err := s.freshen(ctx, r, v, rec.Ref, p)
+	if err != nil {
+		return nil, err
+	}
+	return s.answerToken(r.bank, rec, reused, more), nil
+}
+
+// freshen has the vault renew a token where the policy wants it. more is what
+// the provider answered, nil where it was not asked by this call.
+func (s *Set) freshen(ctx context.Context, r *request, v *vault.Vault, ref string, p vault.Policy) (rec vault.Record, reused bool, more *providers.Answer, err error) {
 	mint := func(ctx context.Context, old vault.Record) (token.Token, error) {
 		a, err := s.renew(ctx, r, v, old)
 		more = &a
 		return a.Token, err
 	}
-	p := r.bank.policy()
-	p.Force = force
-	rec, reused, err := v.Refresh(ctx, r.principal, rec.Ref, p, s.contained(r, mint))
-	if err != nil {
-		return nil, err
-	}
-	if reused {
+	rec, reused, err = v.Refresh(ctx, r.principal, ref, p, s.contained(r, mint))
+	if err != nil || reused {
 		more = nil
 	}
-	return s.answerToken(r.bank, rec, reused, more), nil
+	return rec, reused, more, err
 }
 
 func missingRef() *fault.Fault {
@@ -93,16 +99,24 @@ func (s *Set) bankOf(rec vault.Record) (*Bank, error) {
 	return b, nil
 }
 
+// sameClient refuses a record that another client id or base URL made.
+func sameClient(b *Bank, rec vault.Record) *fault.Fault {
+	if rec.Identity.Client == b.Client.Fingerprint() {
+		return nil
+	}
+	return &fault.Fault{Code: fault.NotConfigured, Provider: rec.Identity.Provider,
+		Message: "this token was made with another client id or base URL than the server now uses",
+		Hint:    "call create_access_token for a new token"}
+}
+
 // renew mints the successor of a record: with its refresh token where it has
 // one, and in the way it was made where that needs no person.
 func (s *Set) renew(ctx context.Context, r *request, v *vault.Vault, old vault.Record) (providers.Answer, error) {
 	if f := s.configured(r.bank, providers.Call{}); f != nil {
 		return providers.Answer{}, f
 	}
-	if old.Identity.Client != r.bank.Client.Fingerprint() {
-		return providers.Answer{}, &fault.Fault{Code: fault.NotConfigured, Provider: old.Identity.Provider,
-			Message: "this token was made with another client id or base URL than the server now uses",
-			Hint:    "call create_access_token for a new token"}
+	if f := sameClient(r.bank, old); f != nil {
+		return providers.Answer{}, f
 	}
 	if old.Token.Refresh.IsZero() {
 		again, can, err := s.repeat(ctx, r, v, old)

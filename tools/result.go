@@ -16,11 +16,28 @@ type Result struct {
 	JSON    json.RawMessage
 	IsError bool
 	Code    fault.Code // "" unless IsError
+
+	consent *pending // a consent that waits for a person; nil otherwise
+}
+
+// Consent returns the address at which a person is to consent, and the
+// consent_ref with which the call is then made again; "" where nobody is asked.
+func (r Result) Consent() (url, ref string) {
+	if r.consent == nil {
+		return "", ""
+	}
+	return r.consent.url, r.consent.ref
+}
+
+// pending is a consent that a person is to be asked for.
+type pending struct {
+	ref, url, provider string
+	again              bool // it was opened by an earlier call
 }
 
 // tokenResult is what create_access_token and refresh_token answer.
 type tokenResult struct {
-	TokenRef    string `json:"token_ref" jsonschema_description:"The token's handle: a name, no secret."`
+	TokenRef    string `json:"token_ref" jsonschema_description:"The token's handle, no secret."`
 	Provider    string `json:"provider"`
 	Environment string `json:"environment" jsonschema_description:"sandbox, production or simulated."`
 	GrantType   string `json:"grant_type"`
@@ -132,9 +149,9 @@ func mergeJSON(v any, further map[string]any) ([]byte, error) {
 // the document's response.
 type userResult struct {
 	Provider       string `json:"provider"`
-	Environment    string `json:"environment" jsonschema_description:"sandbox, production or simulated."`
-	PasswordStored bool   `json:"password_stored" jsonschema_description:"The vault holds the password."`
-	TokenRef       string `json:"token_ref,omitempty" jsonschema_description:"The user's token, if one came along."`
+	Environment    string `json:"environment"`
+	PasswordStored bool   `json:"password_stored"`
+	TokenRef       string `json:"token_ref,omitempty"` // the user's token, where one came along
 }
 
 type userAnswer struct {
@@ -158,6 +175,8 @@ type errorBody struct {
 	ProviderCode      string         `json:"provider_code,omitempty"`
 	Retryable         bool           `json:"retryable"`
 	RetryAfterSeconds int64          `json:"retry_after_seconds,omitempty"`
+	ConsentURL        string         `json:"consent_url,omitempty"`
+	ConsentRef        string         `json:"consent_ref,omitempty"`
 	CorrelationID     string         `json:"correlation_id"`
 	Required          []string       `json:"required,omitempty"`
 	NotAllowed        []string       `json:"not_allowed,omitempty"`
@@ -180,7 +199,7 @@ func (s *Set) fail(r *request, f *fault.Fault) Result {
 	body := errorBody{
 		Code: f.Code, Message: f.Message, Hint: f.Hint, Provider: f.Provider, ProviderCode: f.ProviderCode,
 		Retryable: f.Retryable(), RetryAfterSeconds: int64((f.RetryAfter + time.Second - 1) / time.Second),
-		CorrelationID: r.correlation, Required: f.Required, NotAllowed: f.NotAllowed, Example: f.Example,
+		CorrelationID: r.correlation, ConsentURL: f.ConsentURL, ConsentRef: f.ConsentRef, Required: f.Required, NotAllowed: f.NotAllowed, Example: f.Example,
 	}
 	if body.Provider == "" && r.bank != nil {
 		body.Provider = r.bank.Client.Provider().Name
@@ -190,7 +209,11 @@ func (s *Set) fail(r *request, f *fault.Fault) Result {
 		body.Example = nil
 		b, _ = json.Marshal(errorResult{body})
 	}
-	return Result{JSON: b, IsError: true, Code: f.Code}
+	result := Result{JSON: b, IsError: true, Code: f.Code}
+	if f.ConsentURL != "" && r.bank != nil {
+		result.consent = &pending{f.ConsentRef, f.ConsentURL, r.bank.Client.Provider().Title, f.Again}
+	}
+	return result
 }
 
 // margin is how long a stored token must still live to be handed out again.

@@ -46,7 +46,7 @@ func open(t *testing.T, options ...option) *house {
 	transport := providers.NewTransport()
 	for _, p := range all {
 		bank := sim.Bank(p.Name)
-		c, err := providers.New(p, providers.Options{Environment: providers.Simulated, BaseURL: bank.URL(), ClientID: secret.New(bank.ClientID()), ClientSecret: bank.ClientSecret(), Transport: transport})
+		c, err := providers.New(p, providers.Options{Environment: providers.Simulated, BaseURL: bank.URL(), ClientID: secret.New(bank.ClientID()), ClientSecret: bank.ClientSecret(), PrivateKey: bank.PrivateKey, Transport: transport})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -236,7 +236,8 @@ func TestThirdPartyUsers(t *testing.T) {
 func TestThirdPartyChecks(t *testing.T) {
 	h, bank := withNorrbank(t)
 	for _, c := range []struct{ tool, args, message string }{
-		{schema.CreateAccessToken, `{"provider":"norrbank","grant_type":"authorization_code"}`, "create_access_token does not fit norrbank with grant_type=authorization_code; missing: code"},
+		{schema.CreateAccessToken, `{"provider":"norrbank","grant_type":"authorization_code"}`, "this server cannot receive the user's consent"},
+		{schema.CreateAccessToken, `{"provider":"norrbank","grant_type":"authorization_code","device_no":100}`, "device_no must be at most 99"},
 		{schema.CreateAccessToken, `{"provider":"norrbank","grant_type":"authorization_code","code":"T-1"}`, "code has characters or a form that are not allowed (pattern ^T-[0-9]{6}$)"},
 		{schema.CreateAccessToken, `{"provider":"norrbank","grant_type":"authorization_code","code":"T-000001","device_no":100}`, "device_no must be at most 99"},
 		{schema.CreateAccessToken, `{"provider":"norrbank","grant_type":"authorization_code","code":"T-000001","device_no":"7"}`, "device_no must be an integer"},

@@ -17,6 +17,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"bankauth/internal/consent"
 	"bankauth/internal/fault"
 	"bankauth/internal/vault"
 	"bankauth/providers"
@@ -54,8 +55,10 @@ func (b *Bank) policy() vault.Policy {
 
 // Options says what a Set works with.
 type Options struct {
-	Banks    []Bank // in the order in which the tools list them
-	Vault    func(context.Context) (*vault.Vault, error)
+	Banks []Bank // in the order in which the tools list them
+	Vault func(context.Context) (*vault.Vault, error)
+	// Consents keeps the consents that wait for a person; nil: nobody is asked.
+	Consents *consent.Consents
 	Exposure Exposure       // Handle when empty
 	Limit    int            // calls at work at once; 0: DefaultLimit
 	Log      zerolog.Logger // the zero Logger is silent
@@ -132,6 +135,10 @@ func (s *Set) asCompiled() bool {
 
 // Tools returns the tools as a client lists them.
 func (s *Set) Tools() []Tool { return s.tools }
+
+// Providers returns the providers on offer, in order; they are shared, and
+// nobody may change them.
+func (s *Set) Providers() []*schema.Provider { return slices.Clone(s.all) }
 
 func (s *Set) full() bool { return s.o.Exposure == Full }
 

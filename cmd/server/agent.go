@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -69,12 +70,7 @@ func startAgent(ctx context.Context, p *process, settings []string) (*agent, err
 		return nil, fault.New(fault.Internal, "the path of this program is not known", "start it by its whole path").Because(err)
 	}
 	a := &agent{server: exec.Command(program, "stdio")}
-	a.server.Env = settings
-	for _, name := range []string{"PATH", "HOME", "USERPROFILE", "SYSTEMROOT", "TMPDIR", "TEMP", "GOCOVERDIR"} {
-		if value, set := p.env.Lookup(name); set {
-			a.server.Env = append(a.server.Env, name+"="+value)
-		}
-	}
+	a.server.Env = sparse(p, settings)
 	a.server.Stderr = p.err
 	in, err := a.server.StdinPipe()
 	if err != nil {
@@ -99,6 +95,17 @@ func startAgent(ctx context.Context, p *process, settings []string) (*agent, err
 		return nil, errors.Join(silent(err), a.close())
 	}
 	return a, nil
+}
+
+// sparse returns settings and what any program needs of the environment.
+func sparse(p *process, settings []string) []string {
+	env := slices.Clone(settings)
+	for _, name := range []string{"PATH", "HOME", "USERPROFILE", "SYSTEMROOT", "TMPDIR", "TEMP", "GOCOVERDIR"} {
+		if value, set := p.env.Lookup(name); set {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
 }
 
 // tools lists the names of the server's tools.

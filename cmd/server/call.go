@@ -55,7 +55,7 @@ func (c *callCommand) call(ctx context.Context, p *process, s *service) error {
 		}
 		return err
 	}
-	r := s.tools.Call(ctx, tools.Local, tool.Name, args)
+	r := c.patiently(ctx, p, s.tools, tool.Name, args)
 	if _, err := fmt.Fprintf(p.out, "%s\n", r.JSON); err != nil {
 		return exit(exitFailed)
 	}
@@ -63,6 +63,23 @@ func (c *callCommand) call(ctx context.Context, p *process, s *service) error {
 		return exit(exitFailed)
 	}
 	return nil
+}
+
+// patiently makes the call, and where a person has to consent waits for them:
+// the way back leads to this process.
+func (c *callCommand) patiently(ctx context.Context, p *process, set *tools.Set, tool string, args map[string]any) tools.Result {
+	r := set.Call(ctx, tools.Local, tool, args)
+	url, ref := r.Consent()
+	if url == "" {
+		return r
+	}
+	fmt.Fprintf(p.err, "bankauth: open this page in a browser on this machine, and consent:\n  %s\n", url)
+	args["consent_ref"] = ref
+	for url != "" && ctx.Err() == nil {
+		r = set.Call(ctx, tools.Local, tool, args)
+		url, _ = r.Consent()
+	}
+	return r
 }
 
 func (c *callCommand) tool(all []tools.Tool) (tools.Tool, error) {

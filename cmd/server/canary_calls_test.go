@@ -14,7 +14,7 @@ func badCalls(s func(what string) string) []ask {
 	for _, tool := range []string{"create_access_token", "refresh_token", "create_user"} {
 		for _, provider := range []string{"fintecture", "flinks", "finapi", ""} {
 			for _, name := range []string{"client_id", "client_secret", "password", "refresh_token", "access_token", "code", "scope", "redirect_uri", "username",
-				"id", "email", "phone", "isAutoUpdateEnabled", "force", "token_ref", "grant_type", "provider", "api_key", "tokenref"} {
+				"id", "email", "phone", "isAutoUpdateEnabled", "force", "token_ref", "consent_ref", "institution", "grant_type", "provider", "api_key", "tokenref"} {
 				for _, grant := range []string{"client_credentials", "authorization_code", "password", "refresh_token", ""} {
 					args := map[string]any{"provider": provider, "grant_type": grant, name: s(name)}
 					if tool != "create_access_token" {
@@ -75,6 +75,12 @@ var lines = []string{
 	`{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":"%s"}}`, `{"jsonrpc":"2.0","id":1,"method":"resources/list","params":{"cursor":"%s"}}`,
 	`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"bankauth://providers/%s"}}`, `{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"%s"}}`,
 	`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":["%s"]}}`, `{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":"%s"}}`,
+	`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"bankauth://tokens/%s"}}`, `{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"bankauth://providers/%s/document"}}`,
+	`{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{"name":"connect_bank","arguments":{"provider":"%s"}}}`, `{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{"name":"connect_bank","arguments":{"provider":["%s"]}}}`,
+	`{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"connect_bank"},"argument":{"name":"scope","value":"%s "},"context":{"arguments":{"provider":"%s"}}}}`,
+	`{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/resource","uri":"bankauth://tokens/{token_ref}"},"argument":{"name":"token_ref","value":"%s"}}}`,
+	`{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"%s"},"argument":{"name":"token_ref","value":"%s"}}}`,
+	`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"create_access_token","arguments":{"provider":"flinks","grant_type":"authorization_code"},"requestState":"%s","inputResponses":{"consent":{"action":"%s"}}}}`,
 	`{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{"name":"%s"}}`, `{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{"level":"%s"}}`,
 	`{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"%s"},"argument":{"name":"%s","value":"%s"}}}`,
 	`{"jsonrpc":"2.0","id":1,"method":"tasks/get","params":{"taskId":"%s"}}`, `{"jsonrpc":"2.0","id":1,"method":"tasks/cancel","params":{"taskId":"%s"}}`,

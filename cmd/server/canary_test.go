@@ -175,7 +175,9 @@ func TestCanaryJourneys(t *testing.T) {
 		sim, banks := marked(t, w.secrets)
 		env := append(banks, kept.env()...)
 		c := &caller{talk: w.talk(t, append(env, "BANKAUTH_LOG_FORMAT="+form)), secrets: w.secrets}
-		play := &journey.Play{Simulator: sim, Vault: kept.open, Tell: func(s journey.Step) {
+		var said pipes
+		_, url, stop := startEgressSaying(t, &said, append(env, "BANKAUTH_LOG_LEVEL=trace", "BANKAUTH_LOG_FORMAT="+form))
+		play := &journey.Play{Simulator: sim, Vault: kept.open, Egress: url, Tell: func(s journey.Step) {
 			if !s.Worked {
 				t.Errorf("step %d: %s: %s", s.Number, s.Asked, s.Answered)
 			}
@@ -189,6 +191,12 @@ func TestCanaryJourneys(t *testing.T) {
 		}}
 		if _, failed, err := play.Run(t.Context()); err != nil || failed > 0 {
 			t.Fatal(failed, err)
+		}
+		stop()
+		w.keep("what went through the proxy", play.Used())
+		w.keep("the proxy's log", said.bytes())
+		if !strings.Contains(string(said.bytes()), `egress`) || len(play.Used()) == 0 {
+			t.Error("the proxy said nothing, so that nothing was looked at")
 		}
 		w.folder(t, kept.dir)
 		c.end(t)
@@ -220,5 +228,6 @@ func marked(t *testing.T, secrets *canaries) (*simulator.Simulator, []string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
+	secrets.add("private key", s.Bank(simulator.NameFintecture).PrivateKey().Reveal())
 	return s, variables(s)
 }

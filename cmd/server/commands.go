@@ -32,7 +32,9 @@ type commands struct {
 
 	Doctor doctorCommand `cmd:"" group:"By hand" help:"Check what is configured, what is missing, the vault, and whether the providers can be reached."`
 	Call   callCommand   `cmd:"" group:"By hand" help:"Call one tool and print its result."`
-	Tokens tokensCommand `cmd:"" group:"By hand" help:"Look at the tokens in the vault."`
+	Tokens tokensCommand `cmd:"" group:"By hand" help:"Look at the tokens in the vault; revoke one, or print it."`
+	Exec   execCommand   `cmd:"" group:"By hand" help:"Run a command with a live access token in its environment."`
+	Egress egressCommand `cmd:"" group:"By hand" help:"Run a local proxy that puts live tokens into requests to the providers."`
 	Vault  vaultCommand  `cmd:"" group:"By hand" help:"Check, back up, restore and rekey the vault."`
 	Audit  auditCommand  `cmd:"" group:"By hand" help:"List and verify what has happened to the vault's credentials."`
 
@@ -45,6 +47,7 @@ type commands struct {
 // process is what a command works with: the streams and the environment.
 type process struct {
 	env      config.Environment
+	environ  func() []string // as it came, secrets and all; a closure, so that fmt cannot reach them
 	in       io.Reader
 	out, err io.Writer
 }
@@ -66,7 +69,7 @@ func (helpFlag) BeforeReset(c *kong.Context) error {
 
 // run is the whole program. It returns the code to exit with.
 func run(ctx context.Context, args, environ []string, in io.Reader, out, errw io.Writer) int {
-	p := &process{env: config.Read(environ, runtime.GOOS), in: in, out: out, err: errw}
+	p := &process{env: config.Read(environ, runtime.GOOS), environ: func() []string { return environ }, in: in, out: out, err: errw}
 	parser, err := newParser(p, args)
 	if err != nil {
 		return p.report(err)

@@ -55,24 +55,30 @@ func (c *demoCommand) play(ctx context.Context, p *process, sim *simulator.Simul
 	_, _ = rand.Read(key[:]) // it never fails
 	vaultKey := base64.StdEncoding.EncodeToString(key[:])
 	started := time.Now()
-	a, err := startAgent(ctx, p, append(variables(sim), "BANKAUTH_DATA_DIR="+dir, "BANKAUTH_VAULT_KEY="+vaultKey, "BANKAUTH_EXPOSE=handle"))
+	settings := append(variables(sim), "BANKAUTH_DATA_DIR="+dir, "BANKAUTH_VAULT_KEY="+vaultKey, "BANKAUTH_EXPOSE=handle")
+	a, err := startAgent(ctx, p, settings)
 	if err != nil {
 		return err
 	}
+	proxy, err := startProxy(p, settings)
+	if err != nil {
+		return errors.Join(err, a.close())
+	}
+	defer proxy.close()
 	screen := &screen{p: p, json: c.JSON, colours: coloured(p)}
 	tools, err := a.tools(ctx)
 	if err != nil {
 		return errors.Join(silent(err), a.close())
 	}
 	screen.opened(tools, time.Since(started))
-	play := &journey.Play{Agent: a.call, Simulator: sim, Tell: screen.step, Vault: func(ctx context.Context) (*vault.Vault, error) {
+	play := &journey.Play{Agent: a.call, Simulator: sim, Tell: screen.step, Egress: proxy.url, Vault: func(ctx context.Context) (*vault.Vault, error) {
 		return vault.Open(ctx, vault.Options{Dir: dir, Key: vault.Key{Value: secret.New(vaultKey)}})
 	}}
 	steps, failed, err := play.Run(ctx)
 	if err = errors.Join(err, a.close()); err != nil {
 		return fault.From(err)
 	}
-	transcript := a.transcript()
+	transcript := append(a.transcript(), play.Used()...)
 	leaked := play.Leaked(transcript)
 	screen.closed(steps+1, failed, len(transcript), play.Secrets(), leaked)
 	if failed > 0 || leaked > 0 {

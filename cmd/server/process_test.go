@@ -113,7 +113,7 @@ func TestSignalDrains(t *testing.T) {
 func TestSimulate(t *testing.T) {
 	s := start(t, nil, "simulate", "--flinks-access-lifetime=7s")
 	var env []string
-	for range 9 {
+	for range 10 {
 		env = append(env, s.hear(t))
 	}
 	env = append(env, "BANKAUTH_DATA_DIR="+filepath.Join(t.TempDir(), "vault"))

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"sync"
 	"sync/atomic"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
+
+	"bankauth/internal/stdio"
 )
 
 // session is the one client of a stdio process, as mcp-go wants to know it.
@@ -21,7 +25,10 @@ type session struct {
 	version      string
 }
 
-var _ server.SessionWithClientInfo = (*session)(nil)
+var (
+	_ server.SessionWithClientInfo  = (*session)(nil)
+	_ server.SessionWithElicitation = (*session)(nil)
+)
 
 func newSession() *session {
 	// Nothing that we offer changes while the process runs, so nobody sends.
@@ -80,4 +87,17 @@ func (s *session) SetProtocolVersion(v string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.version = v
+}
+
+// RequestElicitation asks the person at the client, over the same pipes.
+func (s *session) RequestElicitation(ctx context.Context, q mcp.ElicitationRequest) (*mcp.ElicitationResult, error) {
+	answer, err := stdio.Ask(ctx, string(mcp.MethodElicitationCreate), q.Params)
+	if err != nil {
+		return nil, err
+	}
+	var result mcp.ElicitationResult
+	if err := json.Unmarshal(answer, &result); err != nil {
+		return nil, stdio.ErrRefused
+	}
+	return &result, nil
 }

@@ -46,6 +46,9 @@ func variables(s *simulator.Simulator) []string {
 	for _, b := range s.Banks() {
 		prefix := config.Prefix(b.Name)
 		all = append(all, prefix+"_BASE_URL="+b.URL(), prefix+"_CLIENT_ID="+b.ClientID(), prefix+"_CLIENT_SECRET="+b.ClientSecret().Reveal())
+		if b.Name == simulator.NameFintecture {
+			all = append(all, prefix+"_PRIVATE_KEY="+b.PrivateKey().Reveal())
+		}
 	}
 	return all
 }

@@ -28,7 +28,7 @@ func (c *stdioCommand) Run(ctx context.Context, p *process) error {
 	m := newMemory(p.env)
 	defer m.start(ctx)()
 	client := newConversation(ctx, s)
-	server := stdio.Server{Handle: m.watch(client.handle), Quick: client.quick, Writable: takes(p.out), Limit: tools.DefaultLimit, Log: s.log}
+	server := stdio.Server{Handle: m.watch(client.handle), Quick: client.quick, Writable: takes(p.out), Limit: tools.DefaultLimit, Ended: s.consents.End, Log: s.log}
 	err = server.Serve(ctx, pollable(p.in), p.out)
 	if err != nil {
 		// The client is gone; there is nobody to tell but the log.
@@ -94,6 +94,10 @@ func (c *conversation) refusal(method string, e mcp.JSONRPCErrorDetails) *stdio.
 		return &stdio.Error{Code: e.Code, Message: "this server does not have the method " + known(method)}
 	case strings.Contains(e.Message, server.ErrToolNotFound.Error()):
 		return &stdio.Error{Code: e.Code, Message: "there is no such tool; tools/list lists them"}
+	case strings.Contains(e.Message, server.ErrPromptNotFound.Error()):
+		return &stdio.Error{Code: e.Code, Message: "there is no such prompt; prompts/list lists them"}
+	case strings.Contains(e.Message, "unknown reference type"):
+		return &stdio.Error{Code: e.Code, Message: "ref is a prompt (ref/prompt) or a resource (ref/resource)"}
 	case strings.Contains(e.Message, server.ErrResourceNotFound.Error()):
 		code := mcp.RESOURCE_NOT_FOUND
 		if c.session.ProtocolVersion() == "" { // no handshake: the client is of 2026-07-28
@@ -109,7 +113,7 @@ func (c *conversation) refusal(method string, e mcp.JSONRPCErrorDetails) *stdio.
 func known(method string) string {
 	switch mcp.MCPMethod(method) {
 	case mcp.MethodInitialize, mcp.MethodPing, mcp.MethodToolsList, mcp.MethodToolsCall, mcp.MethodResourcesList,
-		mcp.MethodResourcesRead, mcp.MethodResourcesTemplatesList:
+		mcp.MethodResourcesRead, mcp.MethodResourcesTemplatesList, mcp.MethodPromptsList, mcp.MethodPromptsGet, mcp.MethodCompletionComplete:
 		return method
 	}
 	return "that was called"

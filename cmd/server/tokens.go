@@ -21,6 +21,9 @@ import (
 type tokensCommand struct {
 	List tokensListCommand `cmd:"" help:"List the tokens; no secret is shown."`
 	Show tokensShowCommand `cmd:"" help:"Show what is known of one token; no secret is shown."`
+
+	Revoke tokensRevokeCommand `cmd:"" help:"End a token at its provider, then erase it here."`
+	Reveal tokensRevealCommand `cmd:"" help:"Print a token, to a terminal or with --yes."`
 }
 
 type tokensListCommand struct {

@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"bankauth/internal/config"
+	"bankauth/internal/consent"
 	"bankauth/internal/fault"
 	"bankauth/internal/secret"
 	"bankauth/internal/simulator"
@@ -31,6 +32,7 @@ type service struct {
 	settings config.Settings
 	log      zerolog.Logger
 	tools    *tools.Set
+	consents *consent.Consents
 
 	simulator *simulator.Simulator // nil unless a provider is simulated
 
@@ -49,8 +51,13 @@ func newService(ctx context.Context, p *process, settings config.Settings) (*ser
 	if err != nil {
 		return nil, errors.Join(err, s.close())
 	}
+	listen, err := settings.ConsentAddress()
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	s.consents = consent.New(consent.Options{Listen: listen})
 	s.tools, err = tools.New(tools.Options{
-		Banks: banks, Vault: s.openVault, Exposure: tools.Exposure(settings.Expose), Log: s.log,
+		Banks: banks, Vault: s.openVault, Consents: s.consents, Exposure: tools.Exposure(settings.Expose), Log: s.log,
 	})
 	if err != nil {
 		return nil, errors.Join(err, s.close())
@@ -163,7 +170,8 @@ func clientOptions(env config.Environment, settings config.Settings, p *schema.P
 	if err != nil {
 		return providers.Options{}, nil, err
 	}
-	o := providers.Options{Environment: set.Environment, BaseURL: set.BaseURL, ClientID: secret.New(set.ClientID), ClientSecret: set.ClientSecret}
+	o := providers.Options{Environment: set.Environment, BaseURL: set.BaseURL, ClientID: secret.New(set.ClientID), ClientSecret: set.ClientSecret,
+		PrivateKey: func() secret.Value { return set.PrivateKey }}
 	variable := config.Prefix(p.Name) + "_ENVIRONMENT"
 	switch _, has := p.Environment(set.Environment); {
 	case set.Environment == config.Simulated && !simulated(p):
@@ -206,6 +214,7 @@ func (s *service) simulate(ctx context.Context, p *schema.Provider, o *providers
 	}
 	bank := s.simulator.Bank(p.Name)
 	o.BaseURL, o.ClientID, o.ClientSecret = bank.URL(), secret.New(bank.ClientID()), bank.ClientSecret()
+	o.PrivateKey = bank.PrivateKey
 	return nil
 }
 
@@ -250,10 +259,13 @@ func (s *service) close() error {
 	v := s.vault
 	s.mu.Unlock()
 	var err error
+	ctx, cancel := context.WithTimeout(context.Background(), closing)
+	defer cancel()
+	if s.consents != nil {
+		err = s.consents.Close(ctx)
+	}
 	if v != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), closing)
-		defer cancel()
-		err = v.Close(ctx)
+		err = errors.Join(err, v.Close(ctx))
 	}
 	if s.simulator != nil {
 		err = errors.Join(err, s.simulator.Close())

@@ -14,6 +14,9 @@ type options struct {
 	Banks   map[string]bank   `json:"banks,omitempty"`
 	Era     string            `json:"era,omitempty"`
 	Expose  string            `json:"expose,omitempty"`
+	Egress  string            `json:"egress,omitempty"`
+
+	Chromium string `json:"chromium,omitempty"`
 }
 
 // TestSDK plays every journey with each version of the TypeScript SDK, in

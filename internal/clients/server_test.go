@@ -44,7 +44,7 @@ type simulation struct {
 	banks map[string]bank
 }
 
-var setting = regexp.MustCompile(`^(?:export )?([A-Z]+_(?:BASE_URL|CLIENT_ID|CLIENT_SECRET))=["']?([^"']*)["']?$`)
+var setting = regexp.MustCompile(`^(?:export )?([A-Z]+_(?:BASE_URL|CLIENT_ID|CLIENT_SECRET|PRIVATE_KEY))=["']?([^"']*)["']?$`)
 
 // simulate starts the simulator as a process of its own and waits until it
 // has said all that the server needs to know.
@@ -93,10 +93,10 @@ func startSimulator(t *testing.T, program string) io.Reader {
 	return stdout
 }
 
-// settings reads until all nine are known or the text ends.
+// settings reads until all ten are known or the text ends.
 func settings(from io.Reader) map[string]string {
 	found := map[string]string{}
-	for lines := bufio.NewScanner(from); len(found) < 9 && lines.Scan(); {
+	for lines := bufio.NewScanner(from); len(found) < 10 && lines.Scan(); {
 		if m := setting.FindStringSubmatch(strings.TrimSpace(lines.Text())); m != nil {
 			found[m[1]] = m[2]
 		}

@@ -1,9 +1,12 @@
 package config
 
 import (
+	"cmp"
+	"net"
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"bankauth/internal/fault"
@@ -21,6 +24,7 @@ const (
 type Provider struct {
 	ClientID     string
 	ClientSecret secret.Value
+	PrivateKey   secret.Value
 	Environment  string // Sandbox, Production, Simulated or one of the provider's own
 	BaseURL      string // "" for the document's server; no trailing slash
 	// Missing names the variables that a call needs and that are not set;
@@ -53,6 +57,9 @@ func (e Environment) Provider(name string, environments ...string) (Provider, er
 		return Provider{}, of(name, err)
 	}
 	if p.ClientSecret, err = e.Secret(prefix + "CLIENT_SECRET"); err != nil {
+		return Provider{}, of(name, err)
+	}
+	if p.PrivateKey, err = e.Secret(prefix + "PRIVATE_KEY"); err != nil {
 		return Provider{}, of(name, err)
 	}
 	if p.Environment, err = e.choice(prefix+"ENVIRONMENT", environments); err != nil {
@@ -115,6 +122,21 @@ func (e Environment) baseURL(variable string) (string, error) {
 		return refuse("must be https; http is for loopback addresses only")
 	}
 	return strings.TrimRight(u.String(), "/"), nil
+}
+
+// ConsentAddress returns the address to listen on for the browser's way back;
+// "" is any free port.
+func (s Settings) ConsentAddress() (string, error) {
+	if s.ConsentListen == "" && s.Simulate {
+		return "", nil
+	}
+	address := cmp.Or(s.ConsentListen, "127.0.0.1:8721")
+	host, port, err := net.SplitHostPort(address)
+	if n, bad := strconv.ParseUint(port, 10, 16); err != nil || !loopback(host) || bad != nil || strconv.FormatUint(n, 10) != port {
+		return "", fault.New(fault.NotConfigured, "BANKAUTH_CONSENT_LISTEN (--consent-listen) is no loopback address with a port",
+			"set it to 127.0.0.1:PORT or localhost:PORT, or unset it")
+	}
+	return address, nil
 }
 
 func loopback(host string) bool {

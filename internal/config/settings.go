@@ -32,6 +32,8 @@ type Settings struct {
 	// VaultKeyFile is what BANKAUTH_VAULT_KEY_FILE names.
 	VaultKeyFile string `kong:"-"`
 
+	ConsentListen string `name:"consent-listen" env:"BANKAUTH_CONSENT_LISTEN" group:"Consent" placeholder:"HOST:PORT" help:"Loopback address at which the browser comes back from a consent; register http://HOST:PORT/consent/callback with the provider. Default: 127.0.0.1:8721; any free port where everything is simulated."`
+
 	Expose string `name:"expose" env:"BANKAUTH_EXPOSE" group:"Answers" enum:"handle, token, full" default:"handle" help:"What the tools let through: ${enum}. handle: no secret in either direction. token: results also carry access_token. full: for programs, never for models."`
 
 	LogLevel  string `name:"log-level" env:"BANKAUTH_LOG_LEVEL" group:"Log" enum:"trace, debug, info, warn, error" default:"warn" help:"Least level that is logged to stderr: ${enum}."`
@@ -49,6 +51,7 @@ const (
 type providerSettings struct {
 	ClientID     string       `env:"CLIENT_ID" file:"" help:"Client id, as the provider's console shows it (Fintecture: app_id)."`
 	ClientSecret secret.Value `env:"CLIENT_SECRET" secret:"" file:"" help:"Client secret."`
+	PrivateKey   secret.Value `env:"PRIVATE_KEY" secret:"" file:"" help:"Private key (RSA, PEM) that signs requests where the provider wants it: Fintecture's consent."`
 	Environment  string       `env:"ENVIRONMENT" enum:"sandbox, production, simulated" default:"sandbox" help:"Which of the provider's environments is called; simulated needs no credentials."`
 	BaseURL      string       `env:"BASE_URL" help:"Server to call in place of the document's: https, or http on loopback."`
 }

@@ -12,7 +12,7 @@ type Unknown struct {
 }
 
 // notSettings are variables under our prefix that we set for others.
-var notSettings = []string{"BANKAUTH_ACCESS_TOKEN"}
+var notSettings = []string{"BANKAUTH_ACCESS_TOKEN", "BANKAUTH_EGRESS_URL", "BANKAUTH_EGRESS_SOCKET"}
 
 // Unknown returns the variables that begin with BANKAUTH_ or with one of the
 // given providers' prefixes and that nobody reads; sorted by name.

@@ -59,6 +59,12 @@ type Fault struct {
 	RetryAfter   time.Duration // 0: the provider did not say
 	Final        bool          // the same call fails until somebody changes something, whatever its code
 
+	Again bool // the same call may succeed later, whatever its code
+
+	// ConsentRequired: where a person consents, and the argument with which the
+	// call is made again; "" where there is nothing to open.
+	ConsentURL, ConsentRef string
+
 	// For a program that wants to correct its call and try again.
 	Required   []string       // arguments that are missing
 	NotAllowed []string       // arguments that do not belong to this call
@@ -80,7 +86,7 @@ func (f *Fault) Unwrap() error { return f.Cause }
 
 // Retryable reports whether the same call may succeed later without anybody
 // changing anything.
-func (f *Fault) Retryable() bool { return f.Code.Retryable() && !f.Final }
+func (f *Fault) Retryable() bool { return f.Again || f.Code.Retryable() && !f.Final }
 
 // Because sets the cause and returns f.
 func (f *Fault) Because(err error) *Fault {

@@ -18,7 +18,7 @@ func fintectureAccounts(b *simulator.Bank) source {
 			customer = g.Subject
 		}
 	}
-	return source{url: b.URL() + "/ais/v1/customer/" + customer + "/accounts", header: http.Header{"App_id": {b.ClientID()}}, names: func(body []byte) []string {
+	return source{path: "/ais/v1/customer/" + customer + "/accounts", names: func(body []byte) []string {
 		var v struct {
 			Data []struct {
 				Attributes struct {
@@ -36,7 +36,7 @@ func fintectureAccounts(b *simulator.Bank) source {
 }
 
 func flinksAccounts(b *simulator.Bank) source {
-	return source{url: b.URL() + "/api/v1/accounts", names: func(body []byte) []string {
+	return source{path: "/api/v1/accounts", names: func(body []byte) []string {
 		var v struct {
 			Accounts []struct {
 				Deposit struct {
@@ -54,7 +54,7 @@ func flinksAccounts(b *simulator.Bank) source {
 }
 
 func finapiAccounts(b *simulator.Bank) source {
-	return source{url: b.URL() + "/api/v2/accounts", names: func(body []byte) []string {
+	return source{path: "/api/v2/accounts", names: func(body []byte) []string {
 		var v struct {
 			Accounts []struct {
 				Name string `json:"accountName"`
@@ -69,33 +69,23 @@ func finapiAccounts(b *simulator.Bank) source {
 	}}
 }
 
-// read gets the accounts with the token that the vault holds under ref.
-func (p *Play) read(ctx context.Context, ref string, from source) ([]string, error) {
-	v, err := p.Vault(ctx)
+// read gets the accounts through the proxy, with the token_ref as bearer. What
+// was sent and what came back belongs to what the agent sees.
+func (p *Play) read(ctx context.Context, provider, ref string, from source) ([]string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Egress+"/"+provider+from.path, nil)
 	if err != nil {
 		return nil, err
 	}
-	defer v.Close(ctx)
-	record, err := v.Get(ctx, principal, ref)
-	if err != nil {
-		return nil, err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from.url, nil)
-	if err != nil {
-		return nil, err
-	}
-	for name, values := range from.header {
-		request.Header[name] = values
-	}
-	request.Header.Set("Authorization", "Bearer "+record.Token.Access.Reveal())
-	// A redirect would carry the token elsewhere.
-	client := http.Client{Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	request.Header.Set("Authorization", "Bearer "+ref)
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Do(request)
 	if err != nil {
 		return nil, err
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	_, _ = request.Header.Write(&p.used), response.Header.Write(&p.used) // a buffer takes all
+	fmt.Fprintf(&p.used, "%s\n%s\n", request.URL, body)
 	if err != nil || response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("reading accounts: status %d", response.StatusCode)
 	}

@@ -8,6 +8,7 @@
 package journey
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -47,8 +48,11 @@ type Play struct {
 	// Vault opens the vault of the agent's server anew, from outside.
 	Vault func(context.Context) (*vault.Vault, error)
 	Tell  func(Step)
+	// Egress is the address of a proxy over the same vault, its key included.
+	Egress string
 
 	steps, failed int
+	used          bytes.Buffer // what went to the proxy, and what came back
 	secrets       []secret.Value
 }
 

@@ -3,7 +3,6 @@ package journey
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"time"
 
 	"bankauth/internal/simulator"
@@ -144,12 +143,12 @@ func unless(worked bool, why string) string {
 	return why
 }
 
-// use reads accounts with the token behind ref, as a program would that the
-// agent hands the token_ref to. The agent sees the accounts and never the token.
+// use reads accounts as a program would that the agent hands the token_ref to,
+// or the agent itself with curl: it sees the accounts and never the token.
 func (p *Play) use(ctx context.Context, b *simulator.Bank, ref string, accounts func(*simulator.Bank) source) error {
 	start := time.Now()
-	names, err := p.read(ctx, ref, accounts(b))
-	asked := "read the accounts with the live token, which the agent never sees (`bankauth egress` will do this)"
+	names, err := p.read(ctx, b.Name, ref, accounts(b))
+	asked := "GET the accounts through `bankauth egress`, with the token_ref as bearer"
 	if err != nil || len(names) == 0 {
 		return p.tell(b.Name, asked, "", "no accounts came", start)
 	}
@@ -158,7 +157,6 @@ func (p *Play) use(ctx context.Context, b *simulator.Bank, ref string, accounts 
 
 // source is where a provider shows accounts and what it calls their names.
 type source struct {
-	url    string
-	header http.Header
-	names  func(body []byte) []string
+	path  string
+	names func(body []byte) []string
 }

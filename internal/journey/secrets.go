@@ -74,6 +74,10 @@ func (p *Play) keep(s secret.Value) {
 // access and refresh tokens and passwords.
 func (p *Play) Secrets() int { return len(p.secrets) }
 
+// Used returns what was sent to the proxy and what came back, which belongs to
+// the transcript: it is what an agent with a shell would see.
+func (p *Play) Used() []byte { return p.used.Bytes() }
+
 // Leaked returns how many of the secrets stand in the transcript: as they are,
 // in base64, or as a URL writes them.
 func (p *Play) Leaked(transcript []byte) int {

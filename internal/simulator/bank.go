@@ -24,6 +24,7 @@ type Bank struct {
 	random    *random
 	ledger    *ledger
 	consents  *consents
+	signing   signing
 	faults    faults
 	tally     tally
 	api       api

@@ -3,9 +3,6 @@ package simulator
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 )
@@ -26,6 +23,9 @@ func (f *fintecture) authorizePage(q *request) answer {
 // connect answers with the address of the hosted page.
 func (f *fintecture) connect(q *request) answer {
 	query := q.URL.Query()
+	if f.is.Connect == "signed" && !f.signedBy(q) {
+		return f.failure(q, http.StatusUnauthorized, "invalid_signature")
+	}
 	if query.Get("state") == "" {
 		return f.failure(q, http.StatusBadRequest, "mandatory_field_missing")
 	}
@@ -105,27 +105,11 @@ func (f *fintecture) forgetCustomer(q *request) answer {
 	return answer{status: http.StatusNoContent}
 }
 
-func (f *fintecture) authorize(ctx context.Context, v visit) (string, error) {
-	query := url.Values{"redirect_uri": {v.redirectURI}, "state": {v.state}}
+// authorize leads the browser to the older page: connect wants a signature.
+func (f *fintecture) authorize(_ context.Context, v visit) (string, error) {
+	query := url.Values{"response_type": {"code"}, "app_id": {f.client.ID}, "redirect_uri": {v.redirectURI}, "state": {v.state}}
 	if v.scope != "" {
 		query.Set("scope", v.scope)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.URL()+"/ais/v2/connect?"+query.Encode(), nil)
-	if err != nil {
-		return "", err
-	}
-	req.Header.Set("app_id", f.client.ID)
-	res, err := v.client.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer res.Body.Close()
-	var connected struct{ Meta struct{ URL string } }
-	if err := json.NewDecoder(io.LimitReader(res.Body, maxBody)).Decode(&connected); err != nil {
-		return "", fmt.Errorf("reading the connection: %w", err)
-	}
-	if connected.Meta.URL == "" {
-		return "", fmt.Errorf("reading the connection: status %d and no url", res.StatusCode)
-	}
-	return connected.Meta.URL, nil
+	return f.URL() + "/oauth/token/authorize?" + query.Encode(), nil
 }

@@ -1,6 +1,12 @@
 package simulator_test
 
 import (
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"net/http"
 	"regexp"
 	"testing"
 	"time"
@@ -146,8 +152,45 @@ func TestFintectureTime(t *testing.T) {
 	c.want(c.finrefresh(r.text("refresh_token")), 401)
 }
 
-func TestFintectureDenied(t *testing.T) {
+func TestFintectureSigned(t *testing.T) {
 	c := fintecture(t, simulator.Fintecture{})
+	der, err := base64.StdEncoding.DecodeString(c.bank.PrivateKey().Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const path = "/ais/v2/connect?state=s&redirect_uri=" + callback
+	date := c.clock.now().UTC().Format(http.TimeFormat)
+	sign := func(text string) string {
+		sum := sha256.Sum256([]byte(text))
+		b, err := rsa.SignPKCS1v15(nil, key.(*rsa.PrivateKey), crypto.SHA256, sum[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return `keyId="` + clientID + `",algorithm="rsa-sha256",headers="(request-target) date x-request-id",signature="` + base64.StdEncoding.EncodeToString(b) + `"`
+	}
+	right := sign("(request-target): get " + path + "\ndate: " + date + "\nx-request-id: 1")
+	c.want(c.send("GET "+path, "", "app_id", clientID, "Date", date, "X-Request-Id", "1", "Signature", right), 200, "/_simulator/consent?session=")
+	for name, headers := range map[string][]string{
+		"none":            {"Date", date, "X-Request-Id", "1"},
+		"another request": {"Date", date, "X-Request-Id", "2", "Signature", right},
+		"another date":    {"Date", c.clock.now().Add(time.Second).UTC().Format(http.TimeFormat), "X-Request-Id", "1", "Signature", right},
+		"another path":    {"Date", date, "X-Request-Id", "1", "Signature", sign("(request-target): get /\ndate: " + date + "\nx-request-id: 1")},
+		"nonsense":        {"Date", date, "X-Request-Id", "1", "Signature", "nonsense"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.want(c.send("GET "+path, "", append([]string{"app_id", clientID}, headers...)...), 401, "invalid_signature")
+		})
+	}
+	c.clock.pass(6 * time.Minute)
+	c.want(c.send("GET "+path, "", "app_id", clientID, "Date", date, "X-Request-Id", "1", "Signature", right), 401, "invalid_signature")
+}
+
+func TestFintectureDenied(t *testing.T) {
+	c := fintecture(t, simulator.Fintecture{Connect: "any"})
 	c.want(c.send("GET /ais/v2/connect?state=s&redirect_uri="+callback, "", "app_id", "x"), 401, "invalid_app_id")
 	c.want(c.send("GET /ais/v2/connect?redirect_uri="+callback, "", "app_id", clientID), 400, "mandatory_field_missing")
 	page := c.want(c.send("GET /oauth/token/authorize?response_type=code&app_id="+clientID+"&state=s&redirect_uri="+callback, ""), 200, "<form")

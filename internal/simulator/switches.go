@@ -59,6 +59,8 @@ type Fintecture struct {
 	ErrorText string `help:"Name of the text in an error." enum:"message,detail" default:"message"`
 	// SignedTokens: whether production wants token calls signed.
 	SignedTokens bool `help:"Refuse token calls without signature headers (they are not verified)."`
+	// Connect: the documentation says that all but token calls are signed.
+	Connect string `help:"Whether connect wants the application's signature, or takes any call." enum:"signed,any" default:"signed"`
 	// RefreshAlias: one SDK posts there; probably its mistake.
 	RefreshAlias bool `help:"Serve /oauth/refresh_token too."`
 }
@@ -152,6 +154,7 @@ func (f Fintecture) settled() Fintecture {
 	f.CodeLifetime = cmp.Or(f.CodeLifetime, 10*time.Minute)
 	f.CodeReuse = cmp.Or(f.CodeReuse, "refuse")
 	f.Errors = cmp.Or(f.Errors, "envelope")
+	f.Connect = cmp.Or(f.Connect, "signed")
 	f.ErrorText = cmp.Or(f.ErrorText, "message")
 	return f
 }

@@ -18,18 +18,19 @@ const afterword = 500 * time.Millisecond
 // loop is one Serve.
 type loop struct {
 	*Server
-	base    context.Context // of all calls
-	out     *out
-	calls   *calls
-	workers *workers
-	scan    scanner
-	buffers sync.Pool // of *buffer
+	base      context.Context // of all calls
+	out       *out
+	calls     *calls
+	questions *questions
+	workers   *workers
+	scan      scanner
+	buffers   sync.Pool // of *buffer
 }
 
 func newLoop(s *Server, ctx context.Context, w io.Writer) *loop {
-	l := &loop{Server: s, out: newOut(w), calls: newCalls(s.limit())}
+	l := &loop{Server: s, out: newOut(w), calls: newCalls(s.limit()), questions: newQuestions()}
 	// The end of ctx ends the reading, not the calls.
-	l.base = context.WithoutCancel(ctx)
+	l.base = context.WithValue(context.WithoutCancel(ctx), loopKey{}, l)
 	l.workers = newWorkers(l.run)
 	l.buffers.New = newBuffer
 	return l
@@ -70,8 +71,7 @@ func (l *loop) take(line []byte, long, last bool) bool {
 	case why != fine:
 		l.refuse(env.id, why)
 	case !env.hasMethod:
-		// An answer of the client. We ask it nothing yet; what is asked one
-		// day will look up its question here.
+		l.questions.answered(env.id, line)
 	case env.id == nil:
 		l.notified(env, line)
 	default:
@@ -198,6 +198,10 @@ func (l *loop) drain() {
 	defer l.workers.stop()
 	defer l.out.close()
 	l.calls.close()
+	l.questions.close()
+	if l.Ended != nil {
+		l.Ended()
+	}
 	limit := time.NewTimer(l.drainTime())
 	defer limit.Stop()
 	quiet := make(chan struct{})

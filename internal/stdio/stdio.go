@@ -74,6 +74,7 @@ type Server struct {
 	Handle  Handle
 	Limit   int            // calls of tools in flight; DefaultLimit when 0
 	MaxLine int            // bytes, without the newline; DefaultMaxLine when 0
+	Ended   func()         // called once, when input ends or ctx does: nobody will ask for more; nil: nothing
 	Drain   time.Duration  // for calls in flight when input ends; DefaultDrain when 0
 	Log     zerolog.Logger // the zero Logger is silent
 	Rand    io.Reader      // for correlation ids; crypto/rand when nil

@@ -14,6 +14,11 @@ const pages = {
 
 // authorize returns the code that the redirect brings after consent.
 export async function authorize(provider, base, clientID) {
+  return (await consent(provider, base, clientID)).get('code');
+}
+
+// consent returns all that the redirect brings.
+export async function consent(provider, base, clientID) {
   const state = randomUUID();
   const [path, query] = pages[provider](clientID, state);
   const page = new URL(path, base);
@@ -27,9 +32,8 @@ export async function authorize(provider, base, clientID) {
   if (!location) throw new Error(`consent at ${provider} answered ${answer.status} without a redirect`);
   const back = new URL(location, page);
   if (back.searchParams.get('state') !== state) throw new Error(`consent at ${provider} brought another state`);
-  const code = back.searchParams.get('code');
-  if (!code) throw new Error(`consent at ${provider} brought no code`);
-  return code;
+  if (!back.searchParams.get('code')) throw new Error(`consent at ${provider} brought no code`);
+  return back.searchParams;
 }
 
 // press sends the page's form with its first button.

@@ -1,0 +1,144 @@
+package tools
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"bankauth/internal/consent"
+	"bankauth/internal/fault"
+	"bankauth/internal/secret"
+	"bankauth/providers"
+	"bankauth/schema"
+)
+
+// Arguments of create_access_token that no document has: they are for a
+// consent that we open.
+const (
+	argumentRef         = "consent_ref"
+	argumentInstitution = schema.FillInstitution
+)
+
+// consent serves create_access_token where a person has to be asked first: it
+// opens a consent, or waits for one that consent_ref names.
+func (s *Set) consent(ctx context.Context, r *request, op *schema.Operation, g *schema.Grant) (answer, error) {
+	if ref, ok := r.args.text(argumentRef); ok {
+		return s.consented(ctx, r, ref)
+	}
+	force, f := r.args.flag("force")
+	if f != nil {
+		return nil, f
+	}
+	q, err := s.planConsent(r, op, g)
+	if err != nil {
+		return nil, err
+	}
+	if s.o.Consents == nil {
+		return nil, fault.New(fault.Unsupported, "this server cannot receive the user's consent", "get an authorization code elsewhere and call again with code and redirect_uri")
+	}
+	if f := s.configured(r.bank, *q.Call); f != nil {
+		return nil, f
+	}
+	client := r.bank.Client
+	return nil, s.o.Consents.Open(ctx, consent.Opening{
+		Principal: r.principal, Provider: client.Provider().Name, Title: client.Provider().Title,
+		Address: func(ctx context.Context, t consent.Trip) (secret.Value, error) {
+			q.RedirectURI, q.State, q.Challenge = t.RedirectURI, t.State, t.Challenge
+			return client.Open(ctx, q)
+		},
+		Finish: func(ctx context.Context, t consent.Trip, a consent.Answer) (string, error) {
+			return s.exchange(ctx, r, *q.Call, force, t, a)
+		},
+	})
+}
+
+// planConsent checks the arguments that there are without a code: those of the
+// exchange that is to follow, and those with which a consent is opened.
+func (s *Set) planConsent(r *request, op *schema.Operation, g *schema.Grant) (providers.Consent, error) {
+	p := r.bank.Client.Provider()
+	given := r.args.without("provider", "grant_type", "force")
+	if r.args.has(argumentRedirect) {
+		return providers.Consent{}, &fault.Fault{Code: fault.InvalidArgument, Message: "redirect_uri goes with a code that you bring along",
+			Hint: "leave redirect_uri out, and the server asks the user to consent; or give code too", NotAllowed: []string{argumentRedirect}}
+	}
+	var q providers.Consent
+	opening := g.Consent.Arguments()
+	for name, into := range map[string]*string{schema.FillScope: &q.Scope, argumentInstitution: &q.Institution} {
+		if !r.args.has(name) || !slices.Contains(opening, name) {
+			continue
+		}
+		text, ok := r.args.text(name)
+		if !ok || len(text) > 1000 || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
+			return q, &fault.Fault{Code: fault.InvalidArgument, Message: name + " must be a plain text of at most 1,000 characters",
+				Hint: "leave " + name + " out, or give a text of ASCII characters"}
+		}
+		*into = text
+		if !slices.Contains(g.Arguments, name) {
+			delete(given, name)
+		}
+	}
+	// The code and the redirect_uri are still to come; the rest must fit.
+	whole := maps.Clone(given)
+	for _, name := range []string{"code", argumentRedirect} {
+		if v, ok := g.Example[name]; ok {
+			whole[name] = v
+		}
+	}
+	if f := p.Check(op, g, whole, s.full()); f != nil {
+		return q, f
+	}
+	call := s.newCall(r, op, g, given)
+	q.Call = &call
+	return q, nil
+}
+
+const argumentRedirect = schema.FillRedirectURI
+
+// exchange makes a token of what the browser brought back. It returns the
+// token_ref.
+func (s *Set) exchange(ctx context.Context, r *request, call providers.Call, force bool, t consent.Trip, a consent.Answer) (ref string, err error) {
+	start := s.o.Now()
+	defer func() {
+		code := "ok"
+		if err != nil {
+			code = string(fault.From(err).Code)
+		}
+		s.o.Log.Info().Str("provider", r.bank.Client.Provider().Name).Str("code", code).Int64("ms", s.o.Now().Sub(start).Milliseconds()).
+			Str("correlation_id", r.correlation).Msg("consent")
+	}()
+	if err := r.bank.Client.Answered(&call, a.Issuer, a.Error); err != nil {
+		return "", err
+	}
+	call.Code, call.CodeVerifier = a.Code, t.Verifier
+	call.Arguments = maps.Clone(call.Arguments)
+	if slices.Contains(call.Grant.Required, argumentRedirect) {
+		call.Arguments[argumentRedirect] = t.RedirectURI
+	}
+	rec, _, _, err := s.obtain(ctx, r, call, force)
+	return rec.Ref, err
+}
+
+// consented waits for a consent and answers with the token that came of it.
+func (s *Set) consented(ctx context.Context, r *request, ref string) (answer, error) {
+	if s.o.Consents == nil {
+		return nil, fault.New(fault.InvalidArgument, "this server has opened no consent", "leave consent_ref out")
+	}
+	token, err := s.o.Consents.Wait(ctx, r.principal, r.bank.Client.Provider().Name, ref)
+	if err != nil {
+		return nil, err
+	}
+	// The wait may have used up the time that the caller had.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*time.Second)
+	defer cancel()
+	v, err := s.vault(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := v.Get(ctx, r.principal, token)
+	if err != nil {
+		return nil, err
+	}
+	return s.answerToken(r.bank, rec, false, nil), nil
+}
