@@ -36,6 +36,8 @@ var rooms = map[string]struct {
 	"internal/stdio":          {nil, "it carries messages and knows nothing of what is in them"},
 	"internal/config":         {[]string{"internal/fault", "internal/secret"}, "it reads settings"},
 	"internal/hosts":          {[]string{"internal/config", "internal/fault"}, "it writes other programs' configuration"},
+	"internal/problem":        {[]string{"internal/fault"}, "it says over HTTP how calls fail, whoever asks"},
+	"internal/auth":           {[]string{"schema", "internal/config", "internal/fault", "internal/problem", "internal/secret"}, "it says who calls and what they may; it knows the tools by name, and no answer"},
 	"internal/simulator":      {[]string{"internal/secret"}, "it is the bank: were it to know our documents, it would agree with our mistakes"},
 	"internal/journey":        {[]string{"internal/simulator", "internal/secret", "internal/vault"}, "it plays an agent and a person, through the wire"},
 	"tools":                   {[]string{"providers", "schema", "internal/vault", "internal/fault", "internal/secret", "internal/token"}, "it joins provider, vault and answer"},
@@ -57,7 +59,9 @@ var outside = map[string]struct {
 	"modernc.org/sqlite":                       {[]string{"internal/vault"}, "only the vault has a store"},
 	"database/sql":                             {[]string{"internal/vault"}, "only the vault has a store"},
 	"github.com/alecthomas/kong":               {[]string{"internal/config", "cmd/server"}, "settings and commands are declared there"},
-	"net/http":                                 {[]string{"providers", "internal/simulator", "internal/journey", "internal/bench", "internal/bench/floor", "internal/bench/provider"}, "only providers talks to a bank"},
+	"net/http":                                 {[]string{"providers", "internal/simulator", "internal/journey", "internal/bench", "internal/bench/floor", "internal/bench/provider", "internal/problem", "internal/auth"}, "only providers talks to a bank; the others serve, or ask an issuer"},
+	"github.com/coreos/go-oidc/v3":             {[]string{"internal/auth"}, "one room judges tokens"},
+	"github.com/go-jose/go-jose/v4":            {[]string{"internal/auth"}, "one room judges tokens"},
 }
 
 const module = "bankauth"
@@ -110,6 +114,8 @@ var mayReveal = map[string]string{
 	"internal/vault/key.go":              "reads the vault's key",
 	"tools/result.go":                    "the only exit, beyond the exposure handle",
 	"tools/identity.go":                  "fingerprints a client id that a caller brought along",
+	"internal/auth/reveal.go":            "hashes and judges the token that a caller sends",
+	"cmd/server/clients.go":              "shows a new client's token, once",
 	"cmd/server/simulate.go":             "prints the simulator's made-up credentials",
 	"internal/journey/accounts.go":       "plays the program that uses a token",
 	"internal/journey/secrets.go":        "searches the transcript for the secrets",

@@ -34,6 +34,8 @@ type commands struct {
 	Call   callCommand   `cmd:"" group:"By hand" help:"Call one tool and print its result."`
 	Tokens tokensCommand `cmd:"" group:"By hand" help:"Look at the tokens in the vault."`
 
+	Clients clientsCommand `cmd:"" group:"For many agents" help:"Add, list and remove those who may call over HTTP with a static token."`
+
 	Demo     demoCommand     `cmd:"" group:"To try and to test" help:"Play every provider's journey against the simulator, over MCP, and print each step."`
 	Simulate simulateCommand `cmd:"" group:"To try and to test" help:"Run the providers' simulator as a server of its own."`
 

@@ -30,7 +30,10 @@ func Table() []Row {
 	return append(rows, settingRows()...)
 }
 
-func settingRows() []Row { return rowsOf(reflect.TypeFor[Settings]()) }
+// settingRows are the settings that do not belong to one provider.
+func settingRows() []Row {
+	return append(rowsOf(reflect.TypeFor[Settings]()), rowsOf(reflect.TypeFor[Access]())...)
+}
 
 func rowsOf(declared reflect.Type) []Row {
 	var rows []Row
