@@ -90,6 +90,16 @@ func (s *Set) correlation() string {
 // log writes the one event of a call. It has no field that could hold a
 // secret or a provider's text.
 func (s *Set) log(r *request, result Result, took time.Duration) {
+	provider, code := "", "ok"
+	if r.bank != nil {
+		provider = r.bank.Client.Provider().Name
+	}
+	if result.IsError {
+		code = string(result.Code)
+	}
+	if s.o.Observe != nil {
+		s.o.Observe(toolName(r.tool), provider, code, took)
+	}
 	level := zerolog.InfoLevel
 	if result.Code == fault.Internal {
 		level = zerolog.ErrorLevel
@@ -97,14 +107,6 @@ func (s *Set) log(r *request, result Result, took time.Duration) {
 	e := s.o.Log.WithLevel(level)
 	if s.o.Log.GetLevel() > level || e == nil {
 		return
-	}
-	provider := ""
-	if r.bank != nil {
-		provider = r.bank.Client.Provider().Name
-	}
-	code := "ok"
-	if result.IsError {
-		code = string(result.Code)
 	}
 	e.Str("tool", toolName(r.tool)).Str("provider", provider).Str("code", code).
 		Int64("ms", took.Milliseconds()).Str("correlation_id", r.correlation).Msg("call")

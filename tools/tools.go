@@ -53,8 +53,11 @@ type Options struct {
 	Exposure Exposure       // Handle when empty
 	Limit    int            // calls at work at once; 0: DefaultLimit
 	Log      zerolog.Logger // the zero Logger is silent
-	Now      func() time.Time
-	Rand     io.Reader
+	// Observe is told of every call in words of ours: provider is "" where
+	// none is known, and code is ok or the fault's. nil: nobody is.
+	Observe func(tool, provider, code string, took time.Duration)
+	Now     func() time.Time
+	Rand    io.Reader
 }
 
 // DefaultLimit bounds the calls at work at once. A further one is answered

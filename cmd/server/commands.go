@@ -34,6 +34,7 @@ type commands struct {
 	Call   callCommand   `cmd:"" group:"By hand" help:"Call one tool and print its result."`
 	Tokens tokensCommand `cmd:"" group:"By hand" help:"Look at the tokens in the vault."`
 
+	Serve   serveCommand   `cmd:"" group:"For many agents" help:"Serve MCP, health and metrics over HTTP."`
 	Clients clientsCommand `cmd:"" group:"For many agents" help:"Add, list and remove those who may call over HTTP with a static token."`
 
 	Demo     demoCommand     `cmd:"" group:"To try and to test" help:"Play every provider's journey against the simulator, over MCP, and print each step."`

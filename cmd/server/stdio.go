@@ -36,7 +36,8 @@ func (c *stdioCommand) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return err
 	}
-	server := stdio.Server{Handle: newConversation(ctx, s).handle, Limit: tools.DefaultLimit, Log: s.log}
+	principal := func(context.Context) string { return tools.Local }
+	server := stdio.Server{Handle: newConversation(ctx, s, principal).handle, Limit: tools.DefaultLimit, Log: s.log}
 	err = server.Serve(ctx, pollable(p.in), p.out)
 	if err != nil {
 		// The client is gone; there is nobody to tell but the log.
@@ -55,38 +56,43 @@ func tune(env config.Environment) {
 	}
 }
 
-// conversation joins the read loop and mcp-go for the one client of a process.
+// conversation joins a transport and mcp-go.
 type conversation struct {
 	tools   *tools.Set
 	mcp     *server.MCPServer
-	session *session
+	session *session // of the one client of a stdio process
 }
 
-func newConversation(ctx context.Context, s *service) *conversation {
-	principal := func(context.Context) string { return tools.Local }
+func newConversation(ctx context.Context, s *service, principal func(context.Context) string) *conversation {
 	c := &conversation{tools: s.tools, mcp: s.tools.Server(thisRelease().Version, principal), session: newSession()}
 	// It fails only for an id that is taken, and this server is new.
 	_ = c.mcp.RegisterSession(ctx, c.session)
 	return c
 }
 
-// handle answers one message. It is a stdio.Handle.
+// handle answers one message over stdio. It is a stdio.Handle.
 func (c *conversation) handle(ctx context.Context, m stdio.Message) stdio.Reply {
+	return c.answer(ctx, c.session, m)
+}
+
+// answer answers one message of the client whose session it is.
+func (c *conversation) answer(ctx context.Context, session *session, m stdio.Message) stdio.Reply {
 	if m.Busy {
 		return c.busy(m)
 	}
-	switch answer := c.mcp.HandleMessage(c.mcp.WithContext(ctx, c.session), m.Raw).(type) {
+	switch answer := c.mcp.HandleMessage(c.mcp.WithContext(ctx, session), m.Raw).(type) {
 	case mcp.JSONRPCResponse:
 		return stdio.Reply{Result: tools.Encode(answer.Result)}
 	case mcp.JSONRPCError:
-		return stdio.Reply{Error: c.refusal(m.Method, answer.Error)}
+		return stdio.Reply{Error: refusal(m.Method, session.ProtocolVersion() == "", answer.Error)}
 	}
 	return stdio.Reply{} // a notification's
 }
 
 // refusal takes over mcp-go's error, in our words where its own say what Go
-// thought of the message or repeat what the client made up.
-func (c *conversation) refusal(method string, e mcp.JSONRPCErrorDetails) *stdio.Error {
+// thought of the message or repeat what the client made up. modern says that
+// the client shook no hands, so that it is one of 2026-07-28.
+func refusal(method string, modern bool, e mcp.JSONRPCErrorDetails) *stdio.Error {
 	switch {
 	case strings.Contains(e.Message, "json:"), strings.Contains(e.Message, "unmarshal"):
 		return &stdio.Error{Code: e.Code, Message: "the parameters are not those of the method " + known(method)}
@@ -96,7 +102,7 @@ func (c *conversation) refusal(method string, e mcp.JSONRPCErrorDetails) *stdio.
 		return &stdio.Error{Code: e.Code, Message: "there is no such tool; tools/list lists them"}
 	case strings.Contains(e.Message, server.ErrResourceNotFound.Error()):
 		code := mcp.RESOURCE_NOT_FOUND
-		if c.session.ProtocolVersion() == "" { // no handshake: the client is of 2026-07-28
+		if modern {
 			code = mcp.INVALID_PARAMS
 		}
 		return &stdio.Error{Code: code, Message: "there is no such resource; resources/list lists them"}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -32,7 +33,7 @@ func Table() []Row {
 
 // settingRows are the settings that do not belong to one provider.
 func settingRows() []Row {
-	return append(rowsOf(reflect.TypeFor[Settings]()), rowsOf(reflect.TypeFor[Access]())...)
+	return slices.Concat(rowsOf(reflect.TypeFor[Settings]()), rowsOf(reflect.TypeFor[Access]()), rowsOf(reflect.TypeFor[Serving]()))
 }
 
 func rowsOf(declared reflect.Type) []Row {

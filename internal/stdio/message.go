@@ -67,3 +67,23 @@ func (r reason) textOf(depth int) string {
 	}
 	return r.text(0)
 }
+
+// CheckJSON returns what is wrong with a JSON text that is no message, in
+// words for whoever sent it; "" when nothing is. It is held to the rules of a
+// message, and no object in it may have a key twice.
+func CheckJSON(raw []byte, depth int) string {
+	s := scanner{b: raw, limit: depth, strict: true}
+	s.space()
+	if s.value(1, elsewhere) {
+		if s.space(); s.i < len(s.b) {
+			s.fail(trailing)
+		}
+	}
+	switch {
+	case s.end != fine:
+		return s.end.textOf(depth)
+	case s.found != fine:
+		return s.found.textOf(depth)
+	}
+	return ""
+}

@@ -38,14 +38,15 @@ type envelope struct {
 // takes "METHOD" and "method" for the same key and the last of two equal
 // keys: whoever checks one and runs the other has checked nothing.
 type scanner struct {
-	b     []byte
-	i     int
-	keys  [][]byte // of the objects that are open and whose keys matter
-	found reason   // the first fault that does not end the scan
-	end   reason   // the fault that ended it
-	ids   bool     // the id stands there twice, so that there is none
-	limit int      // of the depth; maxDepth when 0
-	env   envelope
+	b      []byte
+	i      int
+	keys   [][]byte // of the objects that are open and whose keys matter
+	found  reason   // the first fault that does not end the scan
+	end    reason   // the fault that ended it
+	ids    bool     // the id stands there twice, so that there is none
+	limit  int      // of the depth; maxDepth when 0
+	strict bool     // every object's keys matter
+	env    envelope
 }
 
 // scan checks line. The envelope holds what was read up to the first fault.
@@ -189,7 +190,7 @@ func (s *scanner) object(depth int, at place) bool {
 
 // member reads the value of key, and checks and keeps what matters of both.
 func (s *scanner) member(depth int, at place, base int, key []byte, escaped bool) bool {
-	if at == elsewhere {
+	if at == elsewhere && !s.strict {
 		return s.value(depth+1, elsewhere)
 	}
 	if escaped {

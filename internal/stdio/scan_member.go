@@ -48,7 +48,7 @@ func (s *scanner) key(at place, base int, key []byte) {
 			if at == atTop && string(key) == "id" {
 				s.ids, s.env.id, s.env.hasID = true, nil, false
 			}
-		case (at == atTop || at == inParams) && bytes.EqualFold(k, key):
+		case (at == atTop || at == inParams || s.strict) && bytes.EqualFold(k, key):
 			s.note(keyCase)
 		}
 	}

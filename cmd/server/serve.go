@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/rs/zerolog"
+
+	"bankauth/internal/auth"
+	"bankauth/internal/config"
+	"bankauth/internal/fault"
+	"bankauth/internal/httpd"
+)
+
+type serveCommand struct {
+	config.Settings `embed:""`
+	config.Access   `embed:""`
+	config.Serving  `embed:""`
+}
+
+// Run serves until a signal comes. Where clients find it is on stdout before
+// the first request is served.
+func (c *serveCommand) Run(ctx context.Context, p *process) error {
+	if err := errors.Join(c.Access.Check(), c.Serving.Check()); err != nil {
+		return err
+	}
+	tuneServer(p.env)
+	s, err := newCounted(ctx, p, c.Settings, httpd.NewMetrics(thisRelease().Version))
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.serve(ctx, p, s), s.close())
+}
+
+func (c *serveCommand) serve(ctx context.Context, p *process, s *service) error {
+	certificate, err := loadCertificate(p.env, c.TLSCert, c.TLSKey)
+	if err != nil {
+		return err
+	}
+	listener, err := listen(ctx, c.Listen)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	local := listener.Addr().(*net.TCPAddr).IP.IsLoopback()
+	if c.PublicURL == "" {
+		c.PublicURL = addressOf(listener.Addr(), certificate != nil)
+	}
+	gate, err := c.gate(p.env, s.log, local)
+	if err != nil {
+		return err
+	}
+	if err := c.mayServe(local, certificate != nil, gate.Open()); err != nil {
+		return err
+	}
+	o := c.options(ctx, s, gate)
+	o.TLS = certificate.config()
+	defer certificate.watch(s.log)()
+	server := httpd.New(o)
+	fmt.Fprintf(p.out, "bankauth serves MCP at %s/mcp\n", addressOf(listener.Addr(), certificate != nil))
+	if err := server.Serve(ctx, listener); err != nil {
+		return fault.New(fault.Internal, "the HTTP server has ended by itself", "start it again; if it stays, look at the system's log").Because(err)
+	}
+	return nil
+}
+
+// options joins the edge and the tools.
+func (c *serveCommand) options(ctx context.Context, s *service, gate *auth.Gate) httpd.Options {
+	each := c.MaxCallsPerCaller
+	if each == 0 && !gate.Open() {
+		each = max(1, c.MaxCalls/4)
+	}
+	networks, _ := c.Networks() // checked before
+	return httpd.Options{
+		Handle: newConversation(ctx, s, callerOf).exchange,
+		Allow: func(w http.ResponseWriter, r *http.Request, tool string) bool {
+			scope, ours := auth.ScopeOf(tool)
+			return !ours || gate.Require(w, r, scope)
+		},
+		Gate:    gate.Handler,
+		Open:    map[string]http.Handler{auth.MetadataPath: gate.Metadata(), auth.MetadataPath + "/": gate.Metadata()},
+		Ready:   s.ready,
+		Metrics: s.metrics,
+		Peers:   networks,
+		Origins: httpd.Origins{Hosts: c.AllowedHosts, Pages: c.AllowedOrigins, PublicURL: c.PublicURL},
+		Limits:  httpd.Limits{Connections: c.MaxConnections, Calls: c.MaxCalls, CallsEach: each, Drain: c.Drain},
+		Log:     s.log,
+	}
+}
+
+// gate says who may call.
+func (c *serveCommand) gate(env config.Environment, log zerolog.Logger, local bool) (*auth.Gate, error) {
+	clients, err := clientsOf(env, c.Settings, c.Access)
+	if err != nil {
+		return nil, err
+	}
+	o := auth.Options{Clients: clients, PublicURL: c.PublicURL, Log: log}
+	if c.Issuer != "" {
+		audiences := c.Audiences
+		if len(audiences) == 0 {
+			audiences = auth.Audiences(c.PublicURL)
+		}
+		o.Issuer = auth.NewIssuer(auth.IssuerOptions{URL: c.Issuer, Audiences: audiences})
+	}
+	// Beyond loopback a file of clients that goes away must not open the gate.
+	o.Required = !local && !auth.New(o).Open()
+	return auth.New(o), nil
+}
+
+// mayServe refuses to be found beyond this machine by whoever comes, or in
+// clear text.
+func (c *serveCommand) mayServe(local, secured, open bool) error {
+	switch {
+	case local:
+		return nil
+	case open:
+		return fault.New(fault.NotConfigured, "BANKAUTH_LISTEN (--listen) is beyond loopback, and anybody could call",
+			"add a client with bankauth clients add NAME, or name the issuer of your tokens with BANKAUTH_ISSUER")
+	case !secured && len(c.Proxies) == 0:
+		return fault.New(fault.NotConfigured, "BANKAUTH_LISTEN (--listen) is beyond loopback, and tokens would travel in clear text",
+			"set BANKAUTH_TLS_CERT and BANKAUTH_TLS_KEY, or name the proxy that ends TLS before this server with BANKAUTH_PROXY")
+	}
+	return nil
+}
+
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	var l net.ListenConfig
+	listener, err := l.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fault.New(fault.NotConfigured, "the server cannot listen on the address of BANKAUTH_LISTEN (--listen)",
+			"set it to an address of this machine with a port that nobody uses").Because(err)
+	}
+	return listener, nil
+}
+
+// addressOf is the URL of a listener, for whoever is on this machine.
+func addressOf(a net.Addr, secured bool) string {
+	to, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return ""
+	}
+	ip := to.Addr().Unmap()
+	if ip.IsUnspecified() {
+		ip = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	scheme := "http://"
+	if secured {
+		scheme = "https://"
+	}
+	return scheme + netip.AddrPortFrom(ip, to.Port()).String()
+}
+
+// certificate is what HTTPS is served with. It changes when the files have and
+// SIGHUP comes; files that cannot be used change nothing.
+type certificate struct {
+	cert, key string
+	current   atomic.Pointer[tls.Certificate]
+}
+
+// loadCertificate returns nil where none is named.
+func loadCertificate(env config.Environment, cert, key string) (*certificate, error) {
+	if cert == "" {
+		return nil, nil
+	}
+	c := &certificate{}
+	var err1, err2 error
+	c.cert, err1 = env.Path(cert)
+	c.key, err2 = env.Path(key)
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, err
+	}
+	return c, c.load()
+}
+
+func (c *certificate) load() error {
+	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
+	if err != nil {
+		return fault.New(fault.NotConfigured, "the files of BANKAUTH_TLS_CERT and BANKAUTH_TLS_KEY cannot be used",
+			"name a PEM certificate chain and its PEM key, which this user can read").Because(err)
+	}
+	c.current.Store(&pair)
+	return nil
+}
+
+// config returns nil where there is no certificate.
+func (c *certificate) config() *tls.Config {
+	if c == nil {
+		return nil
+	}
+	return &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     []string{"h2", "http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current.Load(), nil },
+	}
+}
+
+// watch reads the files again at every SIGHUP, until the returned function is
+// called. The file of clients is read at every change anyway, and so are an
+// issuer's keys.
+func (c *certificate) watch(log zerolog.Logger) (stop func()) {
+	hups := make(chan os.Signal, 1)
+	signal.Notify(hups, syscall.SIGHUP)
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-hups:
+				if c == nil {
+					continue
+				}
+				err := c.load()
+				log.WithLevel(levelOf(err)).Bool("certificate_read", err == nil).Msg("SIGHUP")
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() { signal.Stop(hups); close(done) }
+}
+
+func levelOf(err error) zerolog.Level {
+	if err != nil {
+		return zerolog.ErrorLevel
+	}
+	return zerolog.InfoLevel
+}
