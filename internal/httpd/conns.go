@@ -14,7 +14,7 @@ import (
 
 // grace is how long a connection may take to become useful before another may
 // have its place.
-const grace = time.Second
+const grace = time.Second / 2
 
 // conns is a listener that keeps at most max connections open. Where there is
 // no room, one that does no work has to go: the oldest of those that have not
@@ -101,7 +101,7 @@ func (l *conns) room() {
 		case <-l.freed:
 		case <-l.closed:
 			return
-		case <-time.After(grace / 20):
+		case <-time.After(grace / 10):
 		}
 	}
 	l.pressed.Store(false)
