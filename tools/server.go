@@ -33,6 +33,11 @@ func (s *Set) Server(version string, principal func(context.Context) string) *se
 		server.WithInstructions(Instructions),
 		server.WithToolCapabilities(false),
 		server.WithResourceCapabilities(false, false),
+		server.WithPromptCapabilities(false),
+		server.WithCompletions(),
+		server.WithPromptCompletionProvider(completer{s.names}),
+		server.WithResourceCompletionProvider(completer{s.names}),
+		server.WithLogging(), // a level is taken, though nothing is sent: some clients set one at once
 		// The list depends on nothing but the process, so a client may keep it.
 		server.WithCacheHints(300_000, mcp.CacheScopePublic),
 		server.WithMethodCacheHints(mcp.MethodResourcesRead, 0, mcp.CacheScopePrivate),
@@ -44,6 +49,7 @@ func (s *Set) Server(version string, principal func(context.Context) string) *se
 		})
 	}
 	s.addResources(m)
+	s.addPrompts(m)
 	return m
 }
 

@@ -25,6 +25,7 @@ func callerOf(ctx context.Context) string {
 // calls a session lasts as long as the request. It is an httpd.Handle.
 func (c *conversation) exchange(ctx context.Context, m httpd.Message) stdio.Reply {
 	from := &session{version: m.Revision}
+	from.Initialize()
 	if m.Modern {
 		from.version = ""
 	}

@@ -21,7 +21,10 @@ type session struct {
 	version      string
 }
 
-var _ server.SessionWithClientInfo = (*session)(nil)
+var (
+	_ server.SessionWithClientInfo = (*session)(nil)
+	_ server.SessionWithLogging    = (*session)(nil)
+)
 
 func newSession() *session {
 	// Nothing that we offer changes while the process runs, so nobody sends.
@@ -81,3 +84,10 @@ func (s *session) SetProtocolVersion(v string) {
 	defer s.mu.Unlock()
 	s.version = v
 }
+
+// SetLogLevel takes the level below which the client wants no messages of the
+// log. It is sent none at all.
+func (*session) SetLogLevel(mcp.LoggingLevel) {}
+
+// GetLogLevel returns the highest there is.
+func (*session) GetLogLevel() mcp.LoggingLevel { return mcp.LoggingLevelEmergency }

@@ -100,6 +100,8 @@ func refusal(method string, modern bool, e mcp.JSONRPCErrorDetails) *stdio.Error
 		return &stdio.Error{Code: e.Code, Message: "this server does not have the method " + known(method)}
 	case strings.Contains(e.Message, server.ErrToolNotFound.Error()):
 		return &stdio.Error{Code: e.Code, Message: "there is no such tool; tools/list lists them"}
+	case strings.Contains(e.Message, server.ErrPromptNotFound.Error()):
+		return &stdio.Error{Code: mcp.INVALID_PARAMS, Message: "there is no such prompt; prompts/list lists them"}
 	case strings.Contains(e.Message, server.ErrResourceNotFound.Error()):
 		code := mcp.RESOURCE_NOT_FOUND
 		if modern {
@@ -107,7 +109,13 @@ func refusal(method string, modern bool, e mcp.JSONRPCErrorDetails) *stdio.Error
 		}
 		return &stdio.Error{Code: code, Message: "there is no such resource; resources/list lists them"}
 	}
-	return &stdio.Error{Code: e.Code, Message: e.Message, Data: e.Data}
+	switch e.Code {
+	case mcp.UNSUPPORTED_PROTOCOL_VERSION: // its data names those that are
+		return &stdio.Error{Code: e.Code, Message: "this revision of the protocol is not supported", Data: e.Data}
+	case mcp.INVALID_PARAMS:
+		return &stdio.Error{Code: e.Code, Message: "the parameters are not those of the method " + known(method)}
+	}
+	return &stdio.Error{Code: e.Code, Message: "this is no request that the server takes"}
 }
 
 // known names a method that the specification has; what a client made up is
@@ -115,7 +123,7 @@ func refusal(method string, modern bool, e mcp.JSONRPCErrorDetails) *stdio.Error
 func known(method string) string {
 	switch mcp.MCPMethod(method) {
 	case mcp.MethodInitialize, mcp.MethodPing, mcp.MethodToolsList, mcp.MethodToolsCall, mcp.MethodResourcesList,
-		mcp.MethodResourcesRead, mcp.MethodResourcesTemplatesList:
+		mcp.MethodResourcesRead, mcp.MethodResourcesTemplatesList, mcp.MethodPromptsList, mcp.MethodPromptsGet, mcp.MethodSetLogLevel:
 		return method
 	}
 	return "that was called"

@@ -8,12 +8,22 @@ import (
 
 // options is what the scripts read.
 type options struct {
-	Command string            `json:"command"`
-	Args    []string          `json:"args"`
-	Env     map[string]string `json:"env"`
-	Banks   map[string]bank   `json:"banks,omitempty"`
-	Era     string            `json:"era,omitempty"`
-	Expose  string            `json:"expose,omitempty"`
+	Command   string            `json:"command,omitempty"`
+	Args      []string          `json:"args,omitempty"`
+	Env       map[string]string `json:"env,omitempty"`
+	URL       string            `json:"url,omitempty"`       // of a server that runs, in place of a command
+	Transport string            `json:"transport,omitempty"` // http or sse
+	Banks     map[string]bank   `json:"banks,omitempty"`
+	Era       string            `json:"era,omitempty"`
+	Expose    string            `json:"expose,omitempty"`
+}
+
+// sdks are the versions of the TypeScript SDK, in each era that it speaks.
+var sdks = []struct{ name, script, era string }{
+	{"v1", "sdk-v1.mjs", ""},
+	{"v2 legacy", "sdk-v2.mjs", "legacy"},
+	{"v2 auto", "sdk-v2.mjs", "auto"},
+	{"v2 pinned", "sdk-v2.mjs", "2026-07-28"},
 }
 
 // TestSDK plays every journey with each version of the TypeScript SDK, in
@@ -23,12 +33,6 @@ type options struct {
 func TestSDK(t *testing.T) {
 	n := findNode(t)
 	program := build(t)
-	sdks := []struct{ name, script, era string }{
-		{"v1", "sdk-v1.mjs", ""},
-		{"v2 legacy", "sdk-v2.mjs", "legacy"},
-		{"v2 auto", "sdk-v2.mjs", "auto"},
-		{"v2 pinned", "sdk-v2.mjs", "2026-07-28"},
-	}
 	for _, expose := range []string{"token", "full"} {
 		t.Run("v2 exposing "+expose, func(t *testing.T) {
 			play(t, n, "sdk-v2.mjs", options{Command: program, Args: []string{"stdio", "--simulate", "--expose", expose},
@@ -44,6 +48,24 @@ func TestSDK(t *testing.T) {
 			s := simulate(t, program)
 			play(t, n, sdk.script, options{Command: program, Args: []string{"stdio"}, Env: s.env, Banks: s.banks, Era: sdk.era})
 		})
+	}
+}
+
+// TestSDKOverHTTP plays the same journeys over HTTP, with banks that a person
+// can consent at.
+func TestSDKOverHTTP(t *testing.T) {
+	n := findNode(t)
+	program := build(t)
+	over := func(t *testing.T, script, transport, path, era string) {
+		s := simulate(t, program)
+		play(t, n, script, options{URL: serve(t, program, s.env) + path, Transport: transport, Banks: s.banks, Era: era})
+	}
+	for _, sdk := range sdks {
+		t.Run(sdk.name, func(t *testing.T) { over(t, sdk.script, "http", "/mcp", sdk.era) })
+		if sdk.era == "2026-07-28" {
+			continue // a client that insists has nothing to look for on a transport of 2024
+		}
+		t.Run(sdk.name+" sse", func(t *testing.T) { over(t, sdk.script, "sse", "/sse", sdk.era) })
 	}
 }
 

@@ -1,6 +1,7 @@
 package httpd
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -80,16 +81,19 @@ func acceptable(r *http.Request) *problem.Problem {
 // post serves one message, by the rules of its client's time.
 func (s *Server) post(w http.ResponseWriter, r *http.Request, env stdio.Envelope) {
 	header := r.Header.Get(headerRevision)
+	// Where header and body disagree that is the fault to name; and the header
+	// of a handshake may name what is about to be agreed on.
+	if revision := cmp.Or(header, env.Revision); revision != "" && !known(revision) && env.Method != methodInitialize &&
+		(env.Revision == "" || revision == env.Revision) {
+		s.refuse(w, env.ID, unsupported(revision, revisions))
+		return
+	}
 	if isModern(header) || isModern(env.Revision) {
 		s.modern(w, r, env, header)
 		return
 	}
 	session := r.Header.Get(headerSession)
-	switch {
-	case header != "" && !known(header) && env.Method != methodInitialize:
-		s.refuse(w, env.ID, &stdio.Error{Code: stdio.CodeRequest, Message: "the MCP-Protocol-Version header names a revision that this server does not know; it knows " + strings.Join(revisions, ", ")})
-		return
-	case !wellFormed(session):
+	if !wellFormed(session) {
 		s.refuse(w, env.ID, &stdio.Error{Code: stdio.CodeRequest, Message: "the Mcp-Session-Id header is not one that this server gave"})
 		return
 	}

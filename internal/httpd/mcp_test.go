@@ -81,7 +81,7 @@ func TestLegacy(t *testing.T) {
 		"a list":           {`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, []string{"Mcp-Session-Id: " + first, "Mcp-Protocol-Version: 2025-11-25"}, 200, 0},
 		"no headers":       {`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, nil, 200, 0},
 		"an error":         {`{"jsonrpc":"2.0","id":1,"method":"nothing"}`, nil, 200, -32601},
-		"unknown revision": {`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, []string{"Mcp-Protocol-Version: 1999-01-01"}, 400, -32600},
+		"unknown revision": {`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, []string{"Mcp-Protocol-Version: 1999-01-01"}, 400, -32022},
 		"odd session":      {`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, []string{"Mcp-Session-Id: a b"}, 400, -32600},
 		"a notification":   {`{"jsonrpc":"2.0","method":"notifications/initialized"}`, nil, 202, 0},
 		"an answer":        {`{"jsonrpc":"2.0","id":1,"result":{}}`, nil, 202, 0},
@@ -227,7 +227,6 @@ func TestDraining(t *testing.T) {
 		t.Errorf("over SSE: %s", e)
 	}
 }
-
 
 // TestOverdue: what does not end in time is cancelled, and answered if it can be.
 func TestOverdue(t *testing.T) {

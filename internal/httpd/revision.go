@@ -28,6 +28,12 @@ const (
 
 func known(revision string) bool { return slices.Contains(revisions, revision) }
 
+// unsupported tells a client which revisions to fall back to.
+func unsupported(requested string, supported []string) *stdio.Error {
+	return &stdio.Error{Code: codeRevision, Message: "this server does not know the protocol's revision that was named, or not over this transport",
+		Data: map[string]any{"supported": supported, "requested": requested[:min(len(requested), 2*len(firstModern))]}}
+}
+
 // isModern reports whether the revision is one without a handshake.
 func isModern(revision string) bool {
 	return len(revision) == len(firstModern) && revision >= firstModern && revision[0] == '2'

@@ -173,8 +173,7 @@ func (s *Server) message(w http.ResponseWriter, r *http.Request) {
 func (s *Server) ask(w http.ResponseWriter, r *http.Request, e *events, m Message, env stdio.Envelope) {
 	if m.Modern && m.Method != methodDiscover {
 		// Its client pinned a revision that this transport is not part of.
-		reply := stdio.Reply{Error: &stdio.Error{Code: codeRevision, Message: "this transport is that of 2024-11-05; use /mcp",
-			Data: map[string]any{"supported": revisions[1:], "requested": env.Revision}}}
+		reply := stdio.Reply{Error: unsupported(env.Revision, revisions[1:])}
 		w.WriteHeader(http.StatusAccepted)
 		s.replies.Write(m.ID, reply, e.message)
 		return
