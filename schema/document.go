@@ -7,9 +7,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pb33f/libopenapi"
 	"github.com/pb33f/libopenapi/datamodel"
 	v3 "github.com/pb33f/libopenapi/datamodel/high/v3"
+	low "github.com/pb33f/libopenapi/datamodel/low/v3"
 	"github.com/pb33f/libopenapi/orderedmap"
 	"go.yaml.in/yaml/v4"
 )
@@ -76,20 +76,26 @@ func blocks(file string, doc []byte) ([]byte, error) {
 }
 
 // model parses a merged document; nothing outside it is fetched, and nothing
-// is printed: libopenapi's own logger writes to stdout.
+// is printed: libopenapi's own logger writes to stdout. It does what the
+// methods of libopenapi.Document do for version 3: that package would bring
+// version 2, Arazzo and the comparing of documents into the program.
 func model(file string, data []byte) (*v3.Document, error) {
-	document, err := libopenapi.NewDocumentWithConfiguration(data, &datamodel.DocumentConfiguration{
+	configuration := &datamodel.DocumentConfiguration{
 		AllowFileReferences: false, AllowRemoteReferences: false, SkipCircularReferenceCheck: true,
 		Logger: slog.New(slog.DiscardHandler),
-	})
+	}
+	info, err := datamodel.ExtractSpecInfoWithConfig(data, configuration)
+	if err == nil && !strings.HasPrefix(info.SpecFormat, datamodel.OAS3) {
+		err = fmt.Errorf("it is of the kind %s", info.SpecFormat)
+	}
 	if err != nil {
 		return nil, &Mistake{File: file, Text: "this is not an OpenAPI document: " + firstLine(err)}
 	}
-	m, err := document.BuildV3Model()
+	document, err := low.CreateDocumentFromConfig(info, configuration)
 	if err != nil {
 		return nil, &Mistake{File: file, Text: "reading the document: " + firstLine(err)}
 	}
-	return &m.Model, nil
+	return v3.NewDocument(document), nil
 }
 
 // reader turns a merged document into a Provider and gathers what is wrong.

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,8 +10,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/pb33f/libopenapi"
 	highoverlay "github.com/pb33f/libopenapi/datamodel/high/overlay"
+	"github.com/pb33f/libopenapi/datamodel/low"
+	lowoverlay "github.com/pb33f/libopenapi/datamodel/low/overlay"
 	overlays "github.com/pb33f/libopenapi/overlay"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
@@ -117,7 +119,7 @@ func (o *overlay) line(key string, want func(*yaml.Node) bool, path ...string) i
 // apply returns the document with the overlay applied. A target that matches
 // nothing is a mistake: it is how a renamed path shows.
 func (o *overlay) apply(docFile string, doc []byte) ([]byte, error) {
-	high, err := libopenapi.NewOverlayDocument(o.data)
+	high, err := o.model()
 	if err != nil {
 		return nil, &Mistake{File: o.file, Line: 1, Text: "this is not an OpenAPI Overlay: " + firstLine(err)}
 	}
@@ -134,6 +136,22 @@ func (o *overlay) apply(docFile string, doc []byte) ([]byte, error) {
 		wrong.add(o.file, o.actionLine(high, w.Action), "the target %s matches nothing in %s", w.Target, docFile)
 	}
 	return result.Bytes, wrong.err()
+}
+
+// model reads the overlay once more, so that applying it changes no node of ours.
+func (o *overlay) model() (*highoverlay.Overlay, error) {
+	again, err := readSource(o.file, o.data, "an OpenAPI Overlay")
+	if err != nil {
+		return nil, err
+	}
+	var l lowoverlay.Overlay
+	if err := low.BuildModel(again.root, &l); err != nil {
+		return nil, err
+	}
+	if err := l.Build(context.Background(), nil, again.root, nil); err != nil {
+		return nil, err
+	}
+	return highoverlay.NewOverlay(&l), nil
 }
 
 func (o *overlay) actionLine(high *highoverlay.Overlay, a *highoverlay.Action) int {

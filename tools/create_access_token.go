@@ -41,6 +41,36 @@ func (s *Set) createAccessToken(ctx context.Context, r *request) (answer, error)
 	return s.answerToken(r.bank, rec, reused, more), nil
 }
 
+// Held reports whether Call would hand out a token that is held in memory,
+// without asking the store, the provider or another call.
+func (s *Set) Held(principal, tool string, given any) bool {
+	if tool != schema.CreateAccessToken || !s.vaultMu.TryLock() {
+		return false
+	}
+	v := s.opened
+	s.vaultMu.Unlock()
+	if v == nil {
+		return false
+	}
+	args, f := read(given)
+	if f != nil {
+		return false
+	}
+	if force, f := args.flag("force"); f != nil || force {
+		return false
+	}
+	r := &request{principal: principal, tool: tool, args: args}
+	if r.bank, f = s.bank(tool, args); f != nil {
+		return false
+	}
+	op, g, f := s.grant(r.bank, args)
+	if f != nil || g.Name != schema.GrantClientCredentials {
+		return false
+	}
+	call := s.newCall(r, op, g, args.without("provider", "grant_type", "force"))
+	return v.Holds(s.identity(r, call), margin)
+}
+
 // planToken makes the provider's call of a create_access_token call, with what
 // we hold.
 func (s *Set) planToken(ctx context.Context, r *request) (call providers.Call, force bool, err error) {

@@ -2,11 +2,7 @@ package main
 
 import (
 	"context"
-	"math"
 	"os"
-	"runtime/debug"
-
-	"bankauth/internal/config"
 )
 
 // ready says whether calls would be served: the store opens with its key, and
@@ -33,17 +29,4 @@ func (s *service) writable() bool {
 	_, err = f.Write([]byte("bankauth"))
 	cerr, rerr := f.Close(), os.Remove(f.Name())
 	return err == nil && cerr == nil && rerr == nil
-}
-
-// A server takes as much more memory as its connections need, so the heap is
-// collected earlier where it is large: above the limit, at every chance.
-const serverMemory = 48 << 20 // bytes; GOMEMLIMIT overrides it
-
-func tuneServer(env config.Environment) {
-	if !env.Has("GOGC") {
-		debug.SetGCPercent(collectAt)
-	}
-	if !env.Has("GOMEMLIMIT") && debug.SetMemoryLimit(-1) == math.MaxInt64 {
-		debug.SetMemoryLimit(serverMemory)
-	}
 }

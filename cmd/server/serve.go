@@ -33,15 +33,20 @@ func (c *serveCommand) Run(ctx context.Context, p *process) error {
 	if err := errors.Join(c.Access.Check(), c.Serving.Check()); err != nil {
 		return err
 	}
-	tuneServer(p.env)
+	m := newMemory(p.env, collectBusy, serverMemory)
+	defer m.start(ctx)()
 	s, err := newCounted(ctx, p, c.Settings, httpd.NewMetrics(thisRelease().Version))
 	if err != nil {
 		return err
 	}
-	return errors.Join(c.serve(ctx, p, s), s.close())
+	return errors.Join(c.serve(ctx, p, s, m), s.close())
 }
 
-func (c *serveCommand) serve(ctx context.Context, p *process, s *service) error {
+// serverMemory is where the heap of a crowded server is collected at every
+// chance, in bytes; GOMEMLIMIT overrides it.
+const serverMemory = 48 << 20
+
+func (c *serveCommand) serve(ctx context.Context, p *process, s *service, m *memory) error {
 	certificate, err := loadCertificate(p.env, c.TLSCert, c.TLSKey)
 	if err != nil {
 		return err
@@ -63,6 +68,7 @@ func (c *serveCommand) serve(ctx context.Context, p *process, s *service) error 
 		return err
 	}
 	o := c.options(ctx, s, gate)
+	o.Handle = m.during(o.Handle)
 	o.TLS = certificate.config()
 	defer certificate.watch(s.log)()
 	server := httpd.New(o)

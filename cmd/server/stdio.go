@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"math"
-	"runtime/debug"
 	"strings"
 
 	"github.com/mark3labs/mcp-go/mcp"
@@ -17,27 +15,20 @@ import (
 	"bankauth/tools"
 )
 
-// The live heap is a few megabytes, so that Go's default of 100 would collect
-// after every four megabytes that calls allocate. The limit keeps a burst from
-// growing the heap five times over.
-const (
-	collectAt  = 400       // percent of the live heap; GOGC overrides it
-	softMemory = 512 << 20 // bytes; GOMEMLIMIT overrides it
-)
-
 type stdioCommand struct {
 	config.Settings `embed:""`
 }
 
 // Run serves until input ends or a signal comes.
 func (c *stdioCommand) Run(ctx context.Context, p *process) error {
-	tune(p.env)
 	s, err := newService(ctx, p, c.Settings)
 	if err != nil {
 		return err
 	}
-	principal := func(context.Context) string { return tools.Local }
-	server := stdio.Server{Handle: newConversation(ctx, s, principal).handle, Limit: tools.DefaultLimit, Log: s.log}
+	m := newMemory(p.env, collectAt, softMemory)
+	defer m.start(ctx)()
+	client := newConversation(ctx, s, func(context.Context) string { return tools.Local })
+	server := stdio.Server{Handle: m.watch(client.handle), Quick: client.quick, Writable: takes(p.out), Limit: tools.DefaultLimit, Log: s.log}
 	err = server.Serve(ctx, pollable(p.in), p.out)
 	if err != nil {
 		// The client is gone; there is nobody to tell but the log.
@@ -45,15 +36,6 @@ func (c *stdioCommand) Run(ctx context.Context, p *process) error {
 		err = exit(exitFailed)
 	}
 	return errors.Join(err, s.close())
-}
-
-func tune(env config.Environment) {
-	if !env.Has("GOGC") {
-		debug.SetGCPercent(collectAt)
-	}
-	if !env.Has("GOMEMLIMIT") && debug.SetMemoryLimit(-1) == math.MaxInt64 {
-		debug.SetMemoryLimit(softMemory)
-	}
 }
 
 // conversation joins a transport and mcp-go.
@@ -87,6 +69,23 @@ func (c *conversation) answer(ctx context.Context, session *session, m stdio.Mes
 		return stdio.Reply{Error: refusal(m.Method, session.ProtocolVersion() == "", answer.Error)}
 	}
 	return stdio.Reply{} // a notification's
+}
+
+// quick reports whether m is answered from memory. It is a stdio.Server's Quick.
+func (c *conversation) quick(m stdio.Message) bool {
+	switch mcp.MCPMethod(m.Method) {
+	case mcp.MethodPing:
+		return true
+	case mcp.MethodToolsCall:
+		var called struct {
+			Params struct {
+				Name      string
+				Arguments any
+			}
+		}
+		return json.Unmarshal(m.Raw, &called) == nil && c.tools.Held(tools.Local, called.Params.Name, called.Params.Arguments)
+	}
+	return false
 }
 
 // refusal takes over mcp-go's error, in our words where its own say what Go

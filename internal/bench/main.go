@@ -31,6 +31,7 @@ type options struct {
 	seconds float64
 	rounds  int
 	rows    string
+	idle    time.Duration
 	asJSON  bool
 	strict  bool
 }
@@ -41,6 +42,7 @@ func main() {
 	flag.Float64Var(&o.seconds, "seconds", 0.5, "`seconds` of each turn")
 	flag.IntVar(&o.rounds, "rounds", 10, "turns that each server has")
 	flag.StringVar(&o.rows, "rows", "", "the rows to measure, by name and with commas between (default all: "+strings.Join(rowNames(), ",")+")")
+	flag.DurationVar(&o.idle, "idle", 5*time.Second, "the `time` that the row idle leaves each server without a call")
 	flag.BoolVar(&o.asJSON, "json", false, "print JSON")
 	flag.BoolVar(&o.strict, "strict", false, "fail when a bar is missed")
 	flag.Parse()
@@ -56,7 +58,7 @@ func run(o options, out io.Writer) error {
 		return fmt.Errorf("making a folder: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{dir: dir, turn: time.Duration(o.seconds * float64(time.Second)), rounds: max(1, o.rounds)}
+	b := &bench{dir: dir, turn: time.Duration(o.seconds * float64(time.Second)), rounds: max(1, o.rounds), idle: o.idle}
 	chosen, err := choose(o.rows)
 	if err != nil {
 		return err
@@ -109,6 +111,7 @@ type bench struct {
 	dir      string
 	turn     time.Duration
 	rounds   int
+	idle     time.Duration
 	provider *upstream
 	server   side
 	floor    side

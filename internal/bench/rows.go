@@ -25,7 +25,8 @@ func rows() []row {
 		{"start", "spawn to first tools/list", "ms", 1.2, false, true, false, (*bench).startRow},
 		{"one", "one call after another", "calls/s", 0.9, true, true, false, func(b *bench) (result, error) { return b.loadRow(1) }},
 		{"many", "64 in flight", "calls/s", 0.9, true, true, false, func(b *bench) (result, error) { return b.loadRow(64) }},
-		{"memory", "resident after 10,000 calls", "MB", 1.3, false, true, false, (*bench).memoryRow},
+		{"memory", "resident after the last of 10,000 calls", "MB", 1.3, false, true, false, func(b *bench) (result, error) { return b.memoryRow(0) }},
+		{"idle", "resident when idle since then", "MB", 1.3, false, true, false, func(b *bench) (result, error) { return b.memoryRow(b.idle) }},
 		{"eof", "40 calls piped in, input closed", "answers", 40, true, false, true, (*bench).eofRow},
 		{"callers", "500 callers, provider takes 50 ms", "calls/s", 8500, true, false, false, (*bench).callersRow},
 		{"connections", "new connections per 1,000 calls", "", 0, false, false, false, (*bench).connectionsRow},
@@ -133,7 +134,9 @@ func (l load) details() map[string]any {
 	return map[string]any{"p50_us": us(l.wait(0.5)), "p99_us": us(l.wait(0.99)), "cpu_us_per_call": us(l.processor) / int64(max(1, l.calls))}
 }
 
-func (b *bench) memoryRow() (result, error) {
+// memoryRow compares servers that have answered 10,000 calls and then had
+// nothing to do for the time idle.
+func (b *bench) memoryRow(idle time.Duration) (result, error) {
 	short := *b
 	short.rounds = min(b.rounds, 3)
 	f, err := short.turns([]side{b.server, b.floor}, func(s side) (float64, error) {
@@ -145,6 +148,7 @@ func (b *bench) memoryRow() (result, error) {
 		if _, err := c.run(plan{callers: 64, force: true, calls: 10_000}); err != nil {
 			return 0, err
 		}
+		time.Sleep(idle)
 		return float64(c.resident()) / (1 << 20), nil
 	})
 	b.vaults = short.vaults

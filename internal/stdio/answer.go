@@ -42,6 +42,13 @@ type Replies struct {
 // message and a newline, in memory that is used again afterwards. A nil id is
 // null.
 func (r *Replies) Write(id json.RawMessage, reply Reply, to func(line []byte)) {
+	b := r.encode(id, reply)
+	to(b.Bytes())
+	r.recycle(b)
+}
+
+// encode writes the reply into a buffer that the caller recycles.
+func (r *Replies) encode(id []byte, reply Reply) *buffer {
 	b, ok := r.buffers.Get().(*buffer)
 	if !ok {
 		b = newBuffer()
@@ -51,7 +58,10 @@ func (r *Replies) Write(id json.RawMessage, reply Reply, to func(line []byte)) {
 		r.Log.Error().Str("correlation_id", correlation).Str("cause", cause).Msg("a request failed inside the server")
 		_ = b.failure(id, internalError(correlation)) // only strings: it cannot fail
 	}
-	to(b.Bytes())
+	return b
+}
+
+func (r *Replies) recycle(b *buffer) {
 	if b.Cap() <= 64<<10 {
 		r.buffers.Put(b)
 	}

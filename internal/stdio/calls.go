@@ -87,6 +87,13 @@ func (s *calls) done() {
 	}
 }
 
+// alone reports whether no more than one request is under way.
+func (s *calls) alone() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.running == 1
+}
+
 // cancel ends the request with this key and its right to an answer; a key
 // that is not in flight is nothing to worry about.
 func (s *calls) cancel(key string) {

@@ -51,7 +51,7 @@ func (l *loop) read(in io.Reader) error {
 		if len(bytes.TrimSpace(line)) == 0 {
 			continue
 		}
-		if !l.take(line, long) {
+		if !l.take(line, long, src.r.Buffered() == 0) {
 			return nil
 		}
 		l.out.room()
@@ -59,7 +59,8 @@ func (l *loop) read(in io.Reader) error {
 }
 
 // take serves one line and reports whether there is any use in a next one.
-func (l *loop) take(line []byte, long bool) bool {
+// last: no further one has come yet.
+func (l *loop) take(line []byte, long, last bool) bool {
 	env, why := l.scan.scan(line)
 	if long {
 		why = tooLong
@@ -73,7 +74,7 @@ func (l *loop) take(line []byte, long bool) bool {
 	case env.id == nil:
 		l.notified(env, line)
 	default:
-		return l.request(env, line)
+		return l.request(env, line, last)
 	}
 	return true
 }
@@ -88,7 +89,7 @@ func (l *loop) notified(env envelope, line []byte) {
 	l.handle(l.base, Message{Method: string(env.method), Raw: line})
 }
 
-func (l *loop) request(env envelope, line []byte) bool {
+func (l *loop) request(env envelope, line []byte, last bool) bool {
 	c := &call{key: idKey(env.id), id: env.id, method: methodName(env.method)}
 	var ctx context.Context
 	ctx, c.cancel = context.WithCancel(l.base)
@@ -108,8 +109,45 @@ func (l *loop) request(env envelope, line []byte) bool {
 		l.run(j) // what comes after may rely on it
 		return true
 	}
+	if last && l.quick(j.message) {
+		l.runHere(j)
+		return true
+	}
 	l.workers.give(j)
 	return true
+}
+
+// atOnce is what a Writable client takes without reading, in bytes.
+const atOnce = 4096
+
+func (l *loop) quick(m Message) (yes bool) {
+	defer func() {
+		if recover() != nil {
+			yes = false // the handler will trip too, where it is logged and answered
+		}
+	}()
+	return l.Quick != nil && l.Writable != nil && !m.Busy && l.calls.alone() && l.Quick(m) && l.Writable()
+}
+
+// runHere answers one request on the goroutine that reads.
+func (l *loop) runHere(j job) {
+	reply := l.handle(j.ctx, j.message)
+	j.call.cancel()
+	if !l.calls.leave(j.call) {
+		l.calls.done()
+		return
+	}
+	b := l.replies.encode(j.call.id, reply)
+	send := func() {
+		l.out.send(b.Bytes())
+		l.replies.recycle(b)
+		l.calls.done()
+	}
+	if b.Len() > atOnce {
+		go send() // reading must not wait for a client that does not read
+		return
+	}
+	send()
 }
 
 // run answers one request.

@@ -77,6 +77,16 @@ type Server struct {
 	Drain   time.Duration  // for calls in flight when input ends; DefaultDrain when 0
 	Log     zerolog.Logger // the zero Logger is silent
 	Rand    io.Reader      // for correlation ids; crypto/rand when nil
+
+	// Quick says of a request whether Handle answers it without waiting: for
+	// no network, no disk and no other call. Such a request is answered by the
+	// goroutine that reads, when it is alone and Writable: waking another one
+	// takes longer than the answer. A wrong yes keeps the next lines waiting
+	// for as long as the call takes. Both nil: no request is quick.
+	Quick func(Message) bool
+	// Writable reports whether out takes 4096 bytes without waiting for the
+	// client to read.
+	Writable func() bool
 }
 
 // Serve answers what it reads from in until in ends or ctx does. Calls in

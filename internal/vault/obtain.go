@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"errors"
+	"time"
 
 	"bankauth/internal/token"
 )
@@ -56,6 +57,17 @@ func (v *Vault) Obtain(ctx context.Context, id Identity, p Policy, mint Mint) (r
 	}
 	v.mu.Unlock()
 	return f.wait(ctx)
+}
+
+// Holds reports whether Obtain would return a client_credentials token for id
+// at once, from memory: one that has margin to live, and a moment more for
+// the call that follows.
+func (v *Vault) Holds(id Identity, margin time.Duration) bool {
+	const moment = 100 * time.Millisecond
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	e, now := v.cache.byID[id], v.now().Add(moment)
+	return e != nil && !v.closed && !e.stale(now) && e.serves(Policy{Margin: margin}.filled(), 0, now)
 }
 
 // client serves client_credentials. patient: a cool-down applies. seen is the

@@ -1,0 +1,99 @@
+package stdio_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"bankauth/internal/stdio"
+)
+
+// A request that is answered where it is read keeps the next one waiting: that
+// is how it shows.
+func TestQuick(t *testing.T) {
+	yes, no := func() bool { return true }, func() bool { return false }
+	all := func(stdio.Message) bool { return true }
+	for _, c := range []struct {
+		name     string
+		quick    func(stdio.Message) bool
+		writable func() bool
+		here     bool
+	}{
+		{"quick", all, yes, true},
+		{"nothing said", nil, nil, false},
+		{"not known whether it can be written", all, nil, false},
+		{"not quick", func(stdio.Message) bool { return false }, yes, false},
+		{"the client does not read", all, no, false},
+		{"asking panics", func(stdio.Message) bool { panic("canary") }, yes, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var at, most atomic.Int32
+			s := start(t, &stdio.Server{Quick: c.quick, Writable: c.writable, Handle: func(context.Context, stdio.Message) stdio.Reply {
+				most.Store(max(most.Load(), at.Add(1)))
+				defer at.Add(-1)
+				time.Sleep(50 * time.Millisecond)
+				return stdio.Reply{Result: "done"}
+			}})
+			for i := range 2 {
+				s.send(fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call"}`, i))
+				time.Sleep(10 * time.Millisecond) // so that it is read alone
+			}
+			for range 2 {
+				if a := s.next(); string(a.Result) != `"done"` {
+					t.Errorf("got %+v", a)
+				}
+			}
+			if here := most.Load() == 1; here != c.here {
+				t.Errorf("answered where it was read: %v, want %v", here, c.here)
+			}
+		})
+	}
+}
+
+// An answer that is larger than what the client takes must not stop the
+// reading.
+func TestQuickWithALargeAnswer(t *testing.T) {
+	handled := make(chan struct{}, 2)
+	s := start(t, &stdio.Server{
+		Quick: func(stdio.Message) bool { return true }, Writable: func() bool { return true },
+		Handle: func(context.Context, stdio.Message) stdio.Reply {
+			handled <- struct{}{}
+			return stdio.Reply{Result: strings.Repeat("x", 1<<20)}
+		},
+	})
+	for i := range 2 {
+		s.send(fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call"}`, i))
+		select {
+		case <-handled:
+		case <-time.After(10 * time.Second):
+			t.Fatal("the server does not read while its client does not")
+		}
+	}
+	for range 2 {
+		if a := s.next(); len(a.Result) != 1<<20+2 {
+			t.Errorf("an answer of %d bytes", len(a.Result))
+		}
+	}
+}
+
+// A quick request can be cancelled too late and fail; its id is free again.
+func TestQuickLeavesNothingBehind(t *testing.T) {
+	s := start(t, &stdio.Server{
+		Quick: func(stdio.Message) bool { return true }, Writable: func() bool { return true },
+		Handle: func(_ context.Context, m stdio.Message) stdio.Reply {
+			if m.Method == "panic" {
+				panic("canary")
+			}
+			return stdio.Reply{Result: "done"}
+		},
+	})
+	for _, method := range []string{"panic", "ping", "panic", "ping"} {
+		s.send(fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":%q}`, method))
+		if a := s.next(); (a.Error != nil) != (method == "panic") || string(a.ID) != "1" {
+			t.Errorf("%s: got %+v", method, a)
+		}
+	}
+}
