@@ -44,7 +44,7 @@ func (c *serveCommand) Run(ctx context.Context, p *process) error {
 
 // serverMemory is where the heap of a crowded server is collected at every
 // chance, in bytes; GOMEMLIMIT overrides it.
-const serverMemory = 48 << 20
+const serverMemory = 36 << 20
 
 func (c *serveCommand) serve(ctx context.Context, p *process, s *service, m *memory) error {
 	certificate, err := loadCertificate(p.env, c.TLSCert, c.TLSKey)

@@ -12,9 +12,10 @@ import (
 	"time"
 )
 
-// grace is how long a connection may take to become useful before another may
-// have its place.
-const grace = time.Second / 2
+// grace is how long a connection may keep us waiting before another may have
+// its place. It is longer than a request takes to be read on a machine that is
+// short of processors, and shorter than a client that behaves can wait.
+const grace = 2 * time.Second
 
 // conns is a listener that keeps at most max connections open. Where there is
 // no room, one that does no work has to go: the oldest of those that have not
@@ -101,7 +102,7 @@ func (l *conns) room() {
 		case <-l.freed:
 		case <-l.closed:
 			return
-		case <-time.After(grace / 10):
+		case <-time.After(grace / 40):
 		}
 	}
 	l.pressed.Store(false)
