@@ -102,20 +102,23 @@ func (m *memory) run(ctx context.Context) {
 			return
 		case <-m.wake:
 		}
-		if !m.untilQuiet(ctx) {
-			return
-		}
-		if held() > kept+worthwhile {
-			debug.FreeOSMemory()
-			kept = held()
+		// Twice: connections to a provider are kept for some seconds.
+		for _, period := range []time.Duration{m.quiet, 5 * m.quiet} {
+			if !m.untilQuiet(ctx, period) {
+				return
+			}
+			if held() > kept+worthwhile {
+				debug.FreeOSMemory()
+				kept = held()
+			}
 		}
 		m.sleep()
 	}
 }
 
 // untilQuiet reports whether a whole period has passed without a call.
-func (m *memory) untilQuiet(ctx context.Context) bool {
-	period := time.NewTicker(m.quiet)
+func (m *memory) untilQuiet(ctx context.Context, quiet time.Duration) bool {
+	period := time.NewTicker(quiet)
 	defer period.Stop()
 	for {
 		before := m.calls.Load()

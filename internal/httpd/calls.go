@@ -4,19 +4,23 @@ import (
 	"context"
 	"encoding/json"
 	"sync"
+	"time"
 
 	"bankauth/internal/stdio"
 )
 
+// moment is how long a call waits for a place: long enough for a burst, too
+// short for a queue.
+const moment = 100 * time.Millisecond
+
 // calls are the calls at work: how many, whose, and how to cancel those that a
 // later message may cancel.
 type calls struct {
-	inAll int // at most
-	each  int // of one principal, at most
+	each   int           // of one principal, at most, with those that wait
+	places chan struct{} // one for each call at work
 
 	mu    sync.Mutex
-	count int
-	of    map[string]int // by principal
+	of    map[string]int // by principal, with those that wait
 	open  map[*call]struct{}
 	named map[name]*call
 }
@@ -33,36 +37,56 @@ type call struct {
 }
 
 func newCalls(inAll, each int) *calls {
-	return &calls{inAll: inAll, each: each, of: map[string]int{}, open: map[*call]struct{}{}, named: map[name]*call{}}
+	return &calls{each: each, places: make(chan struct{}, inAll), of: map[string]int{}, open: map[*call]struct{}{}, named: map[name]*call{}}
 }
 
-// enter reports whether the principal may do one call more. After true the
-// caller owes leave.
-func (s *calls) enter(principal string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.count >= s.inAll || s.of[principal] >= s.each {
+// enter reports whether the principal may do one call more, after a moment's
+// wait where all places are taken. After true the caller owes leave.
+func (s *calls) enter(ctx context.Context, principal string) bool {
+	if !s.count(principal) {
 		return false
 	}
-	s.count++
+	select {
+	case s.places <- struct{}{}:
+		return true
+	default:
+	}
+	wait := time.NewTimer(moment)
+	defer wait.Stop()
+	select {
+	case s.places <- struct{}{}:
+		return true
+	case <-wait.C:
+	case <-ctx.Done():
+	}
+	s.uncount(principal)
+	return false
+}
+
+func (s *calls) leave(principal string) {
+	<-s.places
+	s.uncount(principal)
+}
+
+func (s *calls) count(principal string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.of[principal] >= s.each {
+		return false
+	}
 	s.of[principal]++
 	return true
 }
 
-func (s *calls) leave(principal string) {
+func (s *calls) uncount(principal string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.count--
 	if s.of[principal]--; s.of[principal] == 0 {
 		delete(s.of, principal)
 	}
 }
 
-func (s *calls) atWork() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.count
-}
+func (s *calls) atWork() int { return len(s.places) }
 
 // begin makes a request known, so that it can be cancelled: by its client,
 // where session is not "", and at the end of the server. It returns nil where

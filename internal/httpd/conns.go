@@ -13,9 +13,8 @@ import (
 )
 
 // grace is how long a connection may keep us waiting before another may have
-// its place. It is longer than a request takes to be read on a machine that is
-// short of processors, and shorter than a client that behaves can wait.
-const grace = 2 * time.Second
+// its place.
+const grace = 3 * time.Second / 2
 
 // conns is a listener that keeps at most max connections open. Where there is
 // no room, one that does no work has to go: the oldest of those that have not
@@ -102,7 +101,7 @@ func (l *conns) room() {
 		case <-l.freed:
 		case <-l.closed:
 			return
-		case <-time.After(grace / 40):
+		case <-time.After(grace / 20):
 		}
 	}
 	l.pressed.Store(false)
@@ -120,17 +119,32 @@ func (l *conns) make() bool {
 		first, second = second, first
 	}
 	for _, from := range []*list.List{first, second} {
-		if e := from.Front(); e != nil && l.now().Sub(e.Value.(*conn).since) > grace {
-			c := e.Value.(*conn)
+		if c := l.silent(from); c != nil {
 			c.leave()
-			go c.Conn.Close() // TLS may want to say goodbye first
+			_ = c.Conn.Close()
 			return true
 		}
 	}
 	return false
 }
 
-// put moves c to a list, at its end. The lock is held.
+// silent returns the connection of a list that has kept us waiting longest, or
+// nil where none has for long. The lock is held.
+func (l *conns) silent(in *list.List) *conn {
+	looked := 0
+	for e := in.Front(); e != nil && looked < 16; e, looked = e.Next(), looked+1 {
+		c := e.Value.(*conn)
+		if l.now().Sub(c.since) <= grace {
+			return nil
+		}
+		if !unread(c.Conn) {
+			return c
+		}
+	}
+	return nil
+}
+
+// put moves c to the end of a list. The lock is held.
 func (c *conn) put(to *list.List) {
 	c.take()
 	if !c.gone && to != nil {
@@ -179,6 +193,19 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 		return context.WithValue(ctx, connKey{}, own)
 	}
 	return ctx
+}
+
+// asked says that a request has begun: what is late from now on is its body.
+func asked(ctx context.Context) {
+	c, ok := ctx.Value(connKey{}).(*conn)
+	if !ok {
+		return
+	}
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	if c.in != nil {
+		c.put(c.in)
+	}
 }
 
 // working keeps the connection of a request until the returned function is

@@ -23,6 +23,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.log(r, seen, time.Since(began))
 	}()
 	if s.conns != nil && s.conns.pressed.Load() {
+		asked(r.Context())
 		closing(seen) // somebody waits for the place
 	}
 	switch wrong := s.refusal(r); {

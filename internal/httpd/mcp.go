@@ -133,7 +133,7 @@ func (s *Server) request(ctx context.Context, w http.ResponseWriter, r *http.Req
 		if s.o.Allow != nil && !s.o.Allow(w, r, tool) {
 			return
 		}
-		if principal := caller(r).Principal; s.calls.enter(principal) {
+		if principal := caller(r).Principal; s.calls.enter(ctx, principal) {
 			defer s.calls.leave(principal)
 		} else {
 			s.busy()

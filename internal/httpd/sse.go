@@ -194,22 +194,20 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, e *events, m Messag
 		status(http.StatusNotFound, "the stream has ended", "open another with GET /sse").Write(w)
 		return
 	}
-	entered := false
-	if m.Method == methodToolsCall {
-		if entered = s.calls.enter(e.principal); !entered {
-			s.busy()
-			m.Busy = true
-		}
-	}
 	w.WriteHeader(http.StatusAccepted)
-	go s.speak(ctx, e, m, c, entered)
+	go s.speak(ctx, e, m, c)
 }
 
 // speak answers a request on its stream.
-func (s *Server) speak(ctx context.Context, e *events, m Message, c *call, entered bool) {
+func (s *Server) speak(ctx context.Context, e *events, m Message, c *call) {
 	defer e.working.Done()
-	if entered {
-		defer s.calls.leave(e.principal)
+	if m.Method == methodToolsCall {
+		if s.calls.enter(ctx, e.principal) {
+			defer s.calls.leave(e.principal)
+		} else {
+			s.busy()
+			m.Busy = true
+		}
 	}
 	m.Notify = e.message
 	reply := s.replies.Call(ctx, s.plain(m), m.Message)
