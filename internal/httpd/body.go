@@ -92,6 +92,7 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) ([]byte, *problem.
 	c := http.NewResponseController(w)
 	_ = c.SetReadDeadline(time.Now().Add(bodyTime)) // without one the header's is all
 	defer func() { _ = c.SetReadDeadline(time.Time{}) }()
+	defer awaits(r)()
 	var b []byte
 	var err error
 	if r.ContentLength >= 0 {
@@ -127,7 +128,6 @@ func (s *Server) read(next http.Handler) http.Handler {
 			}
 			r.Body = io.NopCloser(bytes.NewReader(b))
 		}
-		defer working(r.Context())()
 		next.ServeHTTP(w, r)
 	})
 }

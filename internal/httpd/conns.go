@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"net/http"
 	"net/netip"
 	"slices"
 	"sync"
@@ -14,7 +15,7 @@ import (
 
 // grace is how long a connection may keep us waiting before another may have
 // its place.
-const grace = 3 * time.Second / 2
+const grace = 3 * time.Second / 4
 
 // conns is a listener that keeps at most max connections open. Where there is
 // no room, one that does no work has to go: the oldest of those that have not
@@ -44,9 +45,11 @@ func newConns(l net.Listener, max int) *conns {
 // conn is one connection. Its fields belong to the lock of its conns.
 type conn struct {
 	net.Conn
-	of    *conns
+	of      *conns
+	reading atomic.Bool // we wait for the client
+
 	since time.Time
-	work  int // requests whose body is here
+	work  int // requests at work
 	in    *list.List
 	at    *list.Element
 	gone  bool
@@ -137,7 +140,7 @@ func (l *conns) silent(in *list.List) *conn {
 		if l.now().Sub(c.since) <= grace {
 			return nil
 		}
-		if !unread(c.Conn) {
+		if c.reading.Load() && !unread(c.Conn) {
 			return c
 		}
 	}
@@ -158,6 +161,19 @@ func (c *conn) take() {
 		c.in.Remove(c.at)
 		c.in, c.at = nil, nil
 	}
+}
+
+// Read reads. A connection on which nothing is being done waits for its
+// client then.
+func (c *conn) Read(b []byte) (int, error) {
+	c.of.mu.Lock()
+	if c.work == 0 && c.in == nil {
+		c.put(c.of.idle)
+	}
+	c.of.mu.Unlock()
+	c.reading.Store(true)
+	defer c.reading.Store(false)
+	return c.Conn.Read(b)
 }
 
 // leave counts c out, once. The lock is held.
@@ -195,38 +211,50 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// asked says that a request has begun: what is late from now on is its body.
-func asked(ctx context.Context) {
-	c, ok := ctx.Value(connKey{}).(*conn)
-	if !ok {
-		return
-	}
-	c.of.mu.Lock()
-	defer c.of.mu.Unlock()
-	if c.in != nil {
-		c.put(c.in)
-	}
-}
-
 // working keeps the connection of a request until the returned function is
-// called: what it asked for is being done.
-func working(ctx context.Context) (done func()) {
-	c, ok := ctx.Value(connKey{}).(*conn)
+// called; nil where it is not one of ours.
+func working(r *http.Request) *conn {
+	c, ok := r.Context().Value(connKey{}).(*conn)
 	if !ok {
-		return func() {}
+		return nil
 	}
 	c.of.mu.Lock()
 	defer c.of.mu.Unlock()
 	c.work++
 	c.take()
-	return c.done
+	return c
 }
 
-func (c *conn) done() {
+// done follows working. The connection is idle when the next request is waited
+// for, which in HTTP/2 is all the time.
+func (c *conn) done(r *http.Request) {
+	if c == nil {
+		return
+	}
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	if c.work--; c.work == 0 && r.ProtoMajor > 1 {
+		c.put(c.of.idle)
+	}
+}
+
+// awaits gives the connection up, if need be, while the body of a request is
+// on its way, until the returned function is called.
+func awaits(r *http.Request) (here func()) {
+	c, ok := r.Context().Value(connKey{}).(*conn)
+	if !ok {
+		return func() {}
+	}
 	c.of.mu.Lock()
 	defer c.of.mu.Unlock()
 	if c.work--; c.work == 0 {
-		c.put(c.of.idle)
+		c.put(c.of.new)
+	}
+	return func() {
+		c.of.mu.Lock()
+		defer c.of.mu.Unlock()
+		c.work++
+		c.take()
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 // judged without it has been.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
+	defer working(r).done(r)
 	seen := &answer{ResponseWriter: w}
 	returned := false
 	defer func() {
@@ -23,7 +24,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.log(r, seen, time.Since(began))
 	}()
 	if s.conns != nil && s.conns.pressed.Load() {
-		asked(r.Context())
 		closing(seen) // somebody waits for the place
 	}
 	switch wrong := s.refusal(r); {

@@ -51,7 +51,6 @@ func (s *Server) mcp(w http.ResponseWriter, r *http.Request) {
 		wrong.Write(w)
 		return
 	}
-	defer working(r.Context())()
 	env, bad := stdio.Open(raw, maxDepth)
 	if bad != nil {
 		s.refuse(w, env.ID, bad)

@@ -97,7 +97,6 @@ func (s *Server) sse(w http.ResponseWriter, r *http.Request) {
 		problem.Of(f, "").Write(w)
 		return
 	}
-	defer working(r.Context())()
 	defer e.close()
 	defer s.streams.remove(e)
 	h := w.Header()
@@ -147,7 +146,6 @@ func (s *Server) message(w http.ResponseWriter, r *http.Request) {
 		wrong.Write(w)
 		return
 	}
-	defer working(r.Context())()
 	env, bad := stdio.Open(raw, maxDepth)
 	if bad != nil {
 		s.refuse(w, env.ID, bad)
