@@ -20,7 +20,7 @@ import (
 // callers a tenth of their calls.
 const (
 	collectAt   = 100            // percent of the live heap; GOGC overrides both
-	collectBusy = 400            // while more than manyCalls are in flight
+	collectBusy = 400            // once more than manyCalls are in flight, until there is quiet
 	manyCalls   = 128            // calls in flight
 	softMemory  = 512 << 20      // bytes; GOMEMLIMIT overrides it
 	quietFor    = time.Second    // without a call, before memory is given back
@@ -107,6 +107,9 @@ func (m *memory) run(ctx context.Context) {
 			if !m.untilQuiet(ctx, period) {
 				return
 			}
+			if m.busy.CompareAndSwap(true, false) {
+				debug.SetGCPercent(m.rest)
+			}
 			if held() > kept+worthwhile {
 				debug.FreeOSMemory()
 				kept = held()
@@ -127,11 +130,7 @@ func (m *memory) untilQuiet(ctx context.Context, quiet time.Duration) bool {
 			return false
 		case <-period.C:
 		}
-		flight := m.flight.Load()
-		if flight <= manyCalls/2 && m.busy.CompareAndSwap(true, false) {
-			debug.SetGCPercent(m.rest)
-		}
-		if flight == 0 && m.calls.Load() == before {
+		if m.flight.Load() == 0 && m.calls.Load() == before {
 			return true
 		}
 	}
