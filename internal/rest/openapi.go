@@ -58,14 +58,14 @@ func describe(o Options, closed bool) ([]byte, error) {
 		if !ok {
 			return nil, fmt.Errorf("the tool %q has no scope", t.Name)
 		}
-		paths["/v1/"+t.Name] = object{"post": tool(t, o.Tools.Example(t.Name), security(closed, scope))}
+		paths["/v1/"+t.Name] = object{"post": needing(closed, scope, tool(t, o.Tools.Example(t.Name)))}
 	}
-	paths["/v1/tokens"] = object{"get": listOperation(security(closed, auth.TokensUse))}
+	paths["/v1/tokens"] = object{"get": needing(closed, auth.TokensUse, listOperation())}
 	paths["/v1/tokens/{ref}"] = object{
 		"parameters": []any{object{"name": "ref", "in": "path", "required": true, "description": "The token_ref.", "schema": object{"type": "string"}}},
-		"get":        tokenOperation("showToken", "Show a token", "What is known of one token; no secret.", security(closed, auth.TokensUse)),
-		"delete": tokenOperation("forgetToken", "Forget a token", "Erases the token from the vault and answers with what it was. The provider is not told.",
-			security(closed, auth.TokensCreate)),
+		"get":        needing(closed, auth.TokensUse, tokenOperation("showToken", "Show a token", "What is known of one token; no secret.")),
+		"delete": needing(closed, auth.TokensCreate,
+			tokenOperation("forgetToken", "Forget a token", "Erases the token from the vault and answers with what it was. The provider is not told.")),
 	}
 	return json.Marshal(object{
 		"openapi": "3.1.0",
@@ -94,17 +94,20 @@ func describe(o Options, closed bool) ([]byte, error) {
 	})
 }
 
-// security says which scope a call needs; where no token is needed, none.
-func security(closed bool, scope string) []any {
-	if !closed {
-		return []any{}
+// needing adds to an operation which scope it needs. Where no token is needed,
+// it needs none.
+func needing(closed bool, scope string, operation object) object {
+	operation["security"] = []any{}
+	if closed {
+		operation["security"] = []any{object{"bearer": []any{}}} // the scope's place would be here, and linters refuse it
+		operation["description"] = fmt.Sprintf("%s\n\nNeeds the scope `%s`.", operation["description"], scope)
 	}
-	return []any{object{"bearer": []any{scope}}}
+	return operation
 }
 
-func tool(t tools.Tool, example object, security []any) object {
+func tool(t tools.Tool, example object) object {
 	return object{
-		"operationId": t.Name, "tags": []any{"tools"}, "summary": t.Title, "description": t.Description, "security": security,
+		"operationId": t.Name, "tags": []any{"tools"}, "summary": t.Title, "description": t.Description,
 		"parameters": []any{object{
 			"name": "Idempotency-Key", "in": "header", "required": false, "schema": object{"type": "string", "minLength": 1, "maxLength": mostKey},
 			"description": "The same key with the same body gives the same answer for 24 hours, while this process runs; with another body it is refused (422).",
@@ -116,9 +119,9 @@ func tool(t tools.Tool, example object, security []any) object {
 	}
 }
 
-func listOperation(security []any) object {
+func listOperation() object {
 	return object{
-		"operationId": "listTokens", "tags": []any{"tokens"}, "summary": "List tokens", "description": "The caller's tokens, oldest first; no secret.", "security": security,
+		"operationId": "listTokens", "tags": []any{"tokens"}, "summary": "List tokens", "description": "The caller's tokens, oldest first; no secret.",
 		"parameters": []any{
 			object{"name": "limit", "in": "query", "description": "How many at most.", "schema": object{"type": "integer", "minimum": 1, "maximum": mostLimit, "default": defaultLimit}},
 			object{"name": "after", "in": "query", "description": "Those that follow this token_ref: the next of the page before.", "schema": object{"type": "string"}},
@@ -128,9 +131,9 @@ func listOperation(security []any) object {
 	}
 }
 
-func tokenOperation(id, summary, about string, security []any) object {
+func tokenOperation(id, summary, about string) object {
 	return object{
-		"operationId": id, "tags": []any{"tokens"}, "summary": summary, "description": about, "security": security,
+		"operationId": id, "tags": []any{"tokens"}, "summary": summary, "description": about,
 		"responses": responses(object{"description": "The token.", "content": jsonContent(reference("schemas", "Token"))},
 			http.StatusNotFound, http.StatusConflict, http.StatusInternalServerError, http.StatusServiceUnavailable),
 	}

@@ -8,5 +8,7 @@ window.ui = SwaggerUIBundle({
   queryConfigEnabled: false,
   tryItOutEnabled: true,
   displayRequestDuration: true,
+  defaultModelRendering: 'model', // an example for each status would hide the answer
+  defaultModelExpandDepth: 0,
   defaultModelsExpandDepth: 0,
 });
