@@ -56,11 +56,19 @@ func startREST(t *testing.T) (url, token string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := rest.Handler(rest.Options{Tools: set, Gate: auth.New(auth.Options{Clients: clients}), Version: "1.2.3"})
+	gate := auth.New(auth.Options{Clients: clients})
+	behind, front, err := rest.Routes(rest.Options{Tools: set, Gate: gate, Version: "1.2.3"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := httptest.NewServer(h)
+	mux := http.NewServeMux()
+	for pattern, h := range behind {
+		mux.Handle(pattern, gate.Handler(h))
+	}
+	for pattern, h := range front {
+		mux.Handle(pattern, h)
+	}
+	s := httptest.NewServer(mux)
 	t.Cleanup(func() {
 		s.Close()
 		_ = v.Close(context.Background())

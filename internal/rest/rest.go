@@ -20,7 +20,7 @@ import (
 // Options says what the routes work with.
 type Options struct {
 	Tools   *tools.Set
-	Gate    *auth.Gate // stands before /v1/; the description and the page need no caller
+	Gate    *auth.Gate // knows the callers' scopes, and whether a token is needed
 	Version string     // of bankauth, for the description
 }
 
@@ -34,27 +34,29 @@ type api struct {
 	answers *answers
 }
 
-// Handler returns the routes /v1/, /openapi.json and /docs/. Whoever serves it
-// has checked Host and Origin. It fails when the description cannot be made.
-func Handler(o Options) (http.Handler, error) {
+// Routes returns handlers by http.ServeMux pattern: those behind expect the
+// Gate's Handler before them, those in front need no caller. Whoever serves
+// them has checked Host and Origin. It fails when the description cannot be
+// made.
+func Routes(o Options) (behind, front map[string]http.Handler, err error) {
 	d, err := newDescription(o)
 	if err != nil {
-		return nil, fmt.Errorf("describing the REST interface: %w", err)
+		return nil, nil, fmt.Errorf("describing the REST interface: %w", err)
 	}
 	a := &api{tools: o.Tools, gate: o.Gate, answers: newAnswers()}
-	v1 := http.NewServeMux()
-	v1.HandleFunc("/v1/tokens", a.tokens)
-	v1.HandleFunc("/v1/tokens/{ref}", a.token)
-	v1.HandleFunc("/v1/{tool}", a.call)
-	v1.HandleFunc("/", notThere)
-	mux := http.NewServeMux()
-	mux.Handle("/v1/", o.Gate.Handler(v1))
-	mux.Handle("/openapi.json", d)
-	mux.Handle("/docs/", page())
-	mux.HandleFunc(problem.TypePath+"{code}", problems)
-	mux.Handle("/docs", http.RedirectHandler("docs/", http.StatusMovedPermanently))
-	mux.HandleFunc("/", notThere)
-	return mux, nil
+	behind = map[string]http.Handler{
+		"/v1/":             http.HandlerFunc(notThere),
+		"/v1/tokens":       http.HandlerFunc(a.tokens),
+		"/v1/tokens/{ref}": http.HandlerFunc(a.token),
+		"/v1/{tool}":       http.HandlerFunc(a.call),
+	}
+	front = map[string]http.Handler{
+		"/openapi.json":             d,
+		"/docs":                     http.RedirectHandler("/docs/", http.StatusMovedPermanently),
+		"/docs/":                    page(),
+		problem.TypePath + "{code}": http.HandlerFunc(problems),
+	}
+	return behind, front, nil
 }
 
 func notThere(w http.ResponseWriter, _ *http.Request) {

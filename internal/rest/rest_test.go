@@ -94,7 +94,8 @@ func TestRefused(t *testing.T) {
 	}{
 		{404, "POST", "/v1/canary", client, nil},
 		{404, "GET", "/v1/", "", nil},
-		{404, "GET", "/canary", "", nil},
+		{404, "GET", "/docs/canary", "", nil},
+		{404, "GET", "/docs/problems/canary", "", nil},
 		{404, "GET", "/v1/tokens/a/b", "", nil},
 		{405, "GET", create, "", nil},
 		{405, "PUT", create, client, nil},

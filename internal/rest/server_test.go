@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -31,6 +32,7 @@ type world struct {
 	url     string
 	sim     *simulator.Simulator
 	clients *auth.Clients
+	mu      sync.Mutex     // of the next two: requests may be sent at once
 	doc     map[string]any // /openapi.json
 	schemas *jsonschema.Compiler
 }
@@ -64,11 +66,19 @@ func open(t *testing.T, exposure tools.Exposure) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, sim: sim, clients: auth.NewClients(filepath.Join(t.TempDir(), "clients.json"))}
-	h, err := rest.Handler(rest.Options{Tools: set, Gate: auth.New(auth.Options{Clients: w.clients, PublicURL: "https://bank.example"}), Version: "1.2.3"})
+	gate := auth.New(auth.Options{Clients: w.clients, PublicURL: "https://bank.example"})
+	behind, front, err := rest.Routes(rest.Options{Tools: set, Gate: gate, Version: "1.2.3"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(h)
+	mux := http.NewServeMux()
+	for pattern, h := range behind {
+		mux.Handle(pattern, gate.Handler(h))
+	}
+	for pattern, h := range front {
+		mux.Handle(pattern, h)
+	}
+	server := httptest.NewServer(mux)
 	w.url = server.URL
 	t.Cleanup(func() {
 		server.Close()
@@ -153,6 +163,8 @@ func (w *world) send(method, path, body string, headers ...string) got {
 // hold fails unless the description has this answer.
 func (w *world) hold(method, path string, g got) {
 	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	path, _, _ = strings.Cut(path, "?")
 	if strings.HasPrefix(path, "/v1/tokens/") {
 		path = "/v1/tokens/{ref}"
