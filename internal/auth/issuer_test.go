@@ -413,6 +413,18 @@ func TestIssuerThatIsDown(t *testing.T) {
 	}
 }
 
+// TestNoPublicURL: without one, no audience is ours, the empty one least of all.
+func TestNoPublicURL(t *testing.T) {
+	key := ecKey(t, "1")
+	a := newAuthority(t, key)
+	server := serve(t, auth.New(auth.Options{Issuer: auth.NewIssuer(auth.IssuerOptions{URL: a.URL, Audiences: auth.Audiences("")})}))
+	for _, aud := range []any{"", "/", "/mcp", []string{""}, []string{}} {
+		if res, _ := ask(t, server.URL, "Bearer "+sign(t, jose.ES256, key, goodClaims(a.URL, map[string]any{"aud": aud}), nil)); res.StatusCode != http.StatusUnauthorized {
+			t.Errorf("aud %q: %s", aud, res.Status)
+		}
+	}
+}
+
 func TestMetadata(t *testing.T) {
 	a := newAuthority(t, ecKey(t, "1"))
 	server := serve(t, auth.New(auth.Options{Issuer: auth.NewIssuer(auth.IssuerOptions{URL: a.URL}), PublicURL: public}))
