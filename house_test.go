@@ -39,6 +39,7 @@ var rooms = map[string]struct {
 	"internal/problem":        {[]string{"internal/fault"}, "it says over HTTP how calls fail, whoever asks"},
 	"internal/auth":           {[]string{"schema", "internal/config", "internal/fault", "internal/problem", "internal/secret"}, "it says who calls and what they may; it knows the tools by name, and no answer"},
 	"internal/httpd":          {[]string{"internal/auth", "internal/fault", "internal/problem", "internal/stdio"}, "it holds the edge and carries messages; how one is checked and answered is stdio's to say, and what is in it is neither's"},
+	"internal/rest":           {[]string{"internal/auth", "internal/fault", "internal/problem", "tools"}, "it carries the tools over HTTP; what they answer is theirs"},
 	"internal/simulator":      {[]string{"internal/secret"}, "it is the bank: were it to know our documents, it would agree with our mistakes"},
 	"internal/journey":        {[]string{"internal/simulator", "internal/secret", "internal/vault"}, "it plays an agent and a person, through the wire"},
 	"tools":                   {[]string{"providers", "schema", "internal/vault", "internal/fault", "internal/secret", "internal/token"}, "it joins provider, vault and answer"},
@@ -61,7 +62,7 @@ var outside = map[string]struct {
 	"database/sql":                             {[]string{"internal/vault"}, "only the vault has a store"},
 	"github.com/prometheus/client_golang":      {[]string{"internal/httpd"}, "one room counts"},
 	"github.com/alecthomas/kong":               {[]string{"internal/config", "cmd/server"}, "settings and commands are declared there"},
-	"net/http":                                 {[]string{"providers", "internal/simulator", "internal/journey", "internal/bench", "internal/bench/floor", "internal/bench/provider", "internal/problem", "internal/auth", "internal/httpd", "cmd/server"}, "only providers talks to a bank; the others serve, or ask an issuer"},
+	"net/http":                                 {[]string{"providers", "internal/simulator", "internal/journey", "internal/bench", "internal/bench/floor", "internal/bench/provider", "internal/problem", "internal/auth", "internal/rest", "internal/httpd", "cmd/server"}, "only providers talks to a bank; the others serve, or ask an issuer"},
 	"github.com/coreos/go-oidc/v3":             {[]string{"internal/auth"}, "one room judges tokens"},
 	"github.com/go-jose/go-jose/v4":            {[]string{"internal/auth"}, "one room judges tokens"},
 }

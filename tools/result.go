@@ -16,6 +16,9 @@ type Result struct {
 	JSON    json.RawMessage
 	IsError bool
 	Code    fault.Code // "" unless IsError
+
+	Fault         *fault.Fault // nil unless IsError: what JSON says of it
+	CorrelationID string       // ties the answer to the log
 }
 
 // tokenResult is what create_access_token and refresh_token answer.
@@ -173,24 +176,25 @@ func (s *Set) succeed(r *request, a answer) Result {
 	if err != nil {
 		return s.fail(r, fault.From(err))
 	}
-	return Result{JSON: b}
+	return Result{JSON: b, CorrelationID: r.correlation}
 }
 
 func (s *Set) fail(r *request, f *fault.Fault) Result {
+	if f.Provider == "" && r.bank != nil {
+		of := *f // it may be shared with other calls
+		of.Provider, f = r.bank.Client.Provider().Name, &of
+	}
 	body := errorBody{
 		Code: f.Code, Message: f.Message, Hint: f.Hint, Provider: f.Provider, ProviderCode: f.ProviderCode,
 		Retryable: f.Retryable(), RetryAfterSeconds: int64((f.RetryAfter + time.Second - 1) / time.Second),
 		CorrelationID: r.correlation, Required: f.Required, NotAllowed: f.NotAllowed, Example: f.Example,
-	}
-	if body.Provider == "" && r.bank != nil {
-		body.Provider = r.bank.Client.Provider().Name
 	}
 	b, err := json.Marshal(errorResult{body})
 	if err != nil { // only an Example could bring this about
 		body.Example = nil
 		b, _ = json.Marshal(errorResult{body})
 	}
-	return Result{JSON: b, IsError: true, Code: f.Code}
+	return Result{JSON: b, IsError: true, Code: f.Code, Fault: f, CorrelationID: r.correlation}
 }
 
 // margin is how long a stored token must still live to be handed out again.

@@ -175,6 +175,18 @@ func (s *Set) bank(tool string, args arguments) (*Bank, *fault.Fault) {
 	return b, nil
 }
 
+// Example returns the arguments of a call of tool that works, nil where no
+// provider serves it.
+func (s *Set) Example(tool string) map[string]any {
+	if tool == schema.RefreshToken {
+		return exampleRef()
+	}
+	return s.example(tool)
+}
+
+// exampleRef is how refresh_token is called.
+func exampleRef() map[string]any { return map[string]any{"token_ref": "tok_…"} }
+
 // example is a call of tool that works, with the first provider that serves it.
 func (s *Set) example(tool string) map[string]any {
 	for _, p := range s.all {

@@ -19,6 +19,7 @@ import (
 	"bankauth/internal/config"
 	"bankauth/internal/fault"
 	"bankauth/internal/httpd"
+	"bankauth/internal/rest"
 )
 
 type serveCommand struct {
@@ -67,7 +68,10 @@ func (c *serveCommand) serve(ctx context.Context, p *process, s *service, m *mem
 	if err := c.mayServe(local, certificate != nil, gate.Open()); err != nil {
 		return err
 	}
-	o := c.options(ctx, s, gate)
+	o, err := c.options(ctx, s, gate)
+	if err != nil {
+		return err
+	}
 	o.Handle = m.during(o.Handle)
 	o.TLS = certificate.config()
 	defer certificate.watch(s.log)()
@@ -80,7 +84,12 @@ func (c *serveCommand) serve(ctx context.Context, p *process, s *service, m *mem
 }
 
 // options joins the edge and the tools.
-func (c *serveCommand) options(ctx context.Context, s *service, gate *auth.Gate) httpd.Options {
+func (c *serveCommand) options(ctx context.Context, s *service, gate *auth.Gate) (httpd.Options, error) {
+	behind, front, err := rest.Routes(rest.Options{Tools: s.tools, Gate: gate, Version: thisRelease().Version})
+	if err != nil {
+		return httpd.Options{}, err
+	}
+	front[auth.MetadataPath], front[auth.MetadataPath+"/"] = gate.Metadata(), gate.Metadata()
 	each := c.MaxCallsPerCaller
 	if each == 0 && !gate.Open() {
 		each = max(1, c.MaxCalls/4)
@@ -93,14 +102,15 @@ func (c *serveCommand) options(ctx context.Context, s *service, gate *auth.Gate)
 			return !ours || gate.Require(w, r, scope)
 		},
 		Gate:    gate.Handler,
-		Open:    map[string]http.Handler{auth.MetadataPath: gate.Metadata(), auth.MetadataPath + "/": gate.Metadata()},
+		Routes:  behind,
+		Open:    front,
 		Ready:   s.ready,
 		Metrics: s.metrics,
 		Peers:   networks,
 		Origins: httpd.Origins{Hosts: c.AllowedHosts, Pages: c.AllowedOrigins, PublicURL: c.PublicURL},
 		Limits:  httpd.Limits{Connections: c.MaxConnections, Calls: c.MaxCalls, CallsEach: each, Drain: c.Drain},
 		Log:     s.log,
-	}
+	}, nil
 }
 
 // gate says who may call.

@@ -16,8 +16,12 @@ const MetadataPath = "/.well-known/oauth-protected-resource"
 func Resources() []string { return []string{"", "/mcp", "/sse"} }
 
 // Audiences returns what the aud of a token may be when the operator names
-// none: the server's public URL, and those of its MCP endpoints.
+// none: the server's public URL, and those of its MCP endpoints. Without a
+// public URL there are none, and no JWT is admitted.
 func Audiences(publicURL string) []string {
+	if publicURL == "" {
+		return nil
+	}
 	all := []string{publicURL + "/"}
 	for _, path := range Resources() {
 		all = append(all, publicURL+path)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
 
 	"bankauth/internal/auth"
 )
@@ -230,9 +231,10 @@ func TestBadTokens(t *testing.T) {
 	rs, es, other, weak := rsaKey(t, "rs", 2048), ecKey(t, "es"), ecKey(t, "es"), rsaKey(t, "weak", 1024)
 	a := newAuthority(t, rs, es, weak)
 	foreign := newAuthority(t, es)
+	var log locked
 	server := serve(t, auth.New(auth.Options{
 		Issuer:  auth.NewIssuer(auth.IssuerOptions{URL: a.URL, Audiences: auth.Audiences(public)}),
-		Clients: auth.NewClients(t.TempDir() + "/clients.json"), PublicURL: public}))
+		Clients: auth.NewClients(t.TempDir() + "/clients.json"), PublicURL: public, Log: zerolog.New(&log)}))
 	at := map[jose.HeaderKey]any{"typ": "at+jwt"}
 	with := func(changes map[string]any) string {
 		return sign(t, jose.ES256, es, goodClaims(a.URL, changes), at)
@@ -315,6 +317,9 @@ func TestBadTokens(t *testing.T) {
 			t.Errorf("%s: the answer repeats what was sent: %s %s", name, challenge, said)
 		}
 	}
+	if said := log.String(); strings.Contains(said, "canary") || strings.Contains(said, parts[2]) || strings.Contains(said, parts[1]) || !strings.Contains(said, `"reason":"expired"`) {
+		t.Errorf("the log repeats a token, or does not say why one was refused:\n%s", said)
+	}
 	if res, _ := ask(t, server.URL+"/mcp", "Bearer "+good, "Bearer "+good); res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("two headers: %s", res.Status)
 	}
@@ -324,6 +329,18 @@ func TestBadTokens(t *testing.T) {
 	if res, _ := ask(t, server.URL+"/mcp", "Bearer "+good); res.StatusCode != http.StatusOK {
 		t.Errorf("the good token: %s; without it the others prove nothing", res.Status)
 	}
+}
+
+// locked is a log that requests may write to at once.
+type locked struct {
+	mu sync.Mutex
+	strings.Builder
+}
+
+func (l *locked) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Builder.Write(b)
 }
 
 // TestRotation: a new key is found at once, a withdrawn one is good for five
@@ -393,6 +410,18 @@ func TestIssuerThatIsDown(t *testing.T) {
 	c.forward(11 * time.Second)
 	if res, _ := ask(t, server.URL, token); res.StatusCode != http.StatusOK {
 		t.Errorf("once it is there: %s", res.Status)
+	}
+}
+
+// TestNoPublicURL: without one, no audience is ours, the empty one least of all.
+func TestNoPublicURL(t *testing.T) {
+	key := ecKey(t, "1")
+	a := newAuthority(t, key)
+	server := serve(t, auth.New(auth.Options{Issuer: auth.NewIssuer(auth.IssuerOptions{URL: a.URL, Audiences: auth.Audiences("")})}))
+	for _, aud := range []any{"", "/", "/mcp", []string{""}, []string{}} {
+		if res, _ := ask(t, server.URL, "Bearer "+sign(t, jose.ES256, key, goodClaims(a.URL, map[string]any{"aud": aud}), nil)); res.StatusCode != http.StatusUnauthorized {
+			t.Errorf("aud %q: %s", aud, res.Status)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -27,7 +28,7 @@ const (
 	keysPause  = 10 * time.Second // between two requests for keys, whatever callers send
 	keysWait   = 5 * time.Second  // for the issuer
 	mostKeys   = 1 << 20          // bytes of an answer
-	fewestBits = 2048             // of an RSA modulus
+	fewestBits = 2048             // of an RSA modulus; NIST SP 800-131A
 )
 
 // errKeys says that the issuer's keys could not be had: no token can be judged.
@@ -141,8 +142,12 @@ func (k *keySet) fetch() {
 // ask reads the issuer's metadata and then its keys: both may move.
 func (k *keySet) ask(ctx context.Context) ([]jose.JSONWebKey, error) {
 	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, k.client), k.issuer)
-	if err != nil {
+	var unreachable *url.Error
+	switch {
+	case errors.As(err, &unreachable):
 		return nil, fmt.Errorf("discovering the issuer: %w", err)
+	case err != nil: // go-oidc's text has the whole answer in it
+		return nil, errors.New("discovering the issuer: its metadata is not there, or is another issuer's")
 	}
 	var metadata struct {
 		JWKS string `json:"jwks_uri"`
@@ -191,8 +196,8 @@ func usable(raw []json.RawMessage) ([]jose.JSONWebKey, error) {
 	return keys, nil
 }
 
-// newIssuerClient returns the HTTP client for the issuer alone: no redirect, no
-// proxy cookies, bounded answers.
+// newIssuerClient returns the HTTP client for the issuer alone: no redirect,
+// no cookies, bounded answers.
 func newIssuerClient() *http.Client {
 	return &http.Client{
 		Transport:     bounded{&http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConns: 2, IdleConnTimeout: time.Minute, TLSHandshakeTimeout: keysWait}},

@@ -77,8 +77,14 @@ func play(t *testing.T, n node, script string, o options) {
 		t.Fatal(err)
 	}
 	got := n.run(t, script, string(text))
+	got.judge(t, script)
+}
+
+// judge reports the checks of a script that failed, and one that broke off.
+func (a answer) judge(t *testing.T, script string) {
+	t.Helper()
 	ended, passed := false, 0
-	for line := range bytes.Lines(got.stdout) {
+	for line := range bytes.Lines(a.stdout) {
 		var check struct {
 			Name   string `json:"name"`
 			OK     bool   `json:"ok"`
@@ -99,7 +105,7 @@ func play(t *testing.T, n node, script string, o options) {
 		t.Errorf("%s did not come to its end", script)
 	}
 	t.Logf("%d checks passed", passed)
-	if len(got.stderr) > 0 {
-		t.Errorf("stderr is not quiet:\n%s", got.stderr)
+	if len(a.stderr) > 0 {
+		t.Errorf("stderr is not quiet:\n%s", a.stderr)
 	}
 }

@@ -49,10 +49,13 @@ func Of(f *fault.Fault, correlation string) Problem {
 	return Problem{
 		Type: TypePath + string(f.Code), Title: k.title, Status: k.status, Detail: f.Message, Code: f.Code, Hint: f.Hint,
 		Provider: f.Provider, ProviderCode: f.ProviderCode, Retryable: f.Retryable(),
-		RetryAfterSeconds: int64((f.RetryAfter + time.Second - 1) / time.Second), CorrelationID: correlation,
+		RetryAfterSeconds: Seconds(f.RetryAfter), CorrelationID: correlation,
 		Required: f.Required, NotAllowed: f.NotAllowed, Example: f.Example,
 	}
 }
+
+// Seconds rounds up, so that nobody comes too early.
+func Seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
 
 // With returns p with another status, where the way of the request says more
 // than the code.
