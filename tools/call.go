@@ -11,6 +11,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"bankauth/internal/fault"
+	"bankauth/internal/token"
+	"bankauth/internal/vault"
 	"bankauth/schema"
 )
 
@@ -43,9 +45,7 @@ func (s *Set) do(r *request, work func(*request) (answer, error)) (result Result
 	r.correlation = s.correlation()
 	defer func() {
 		if p := recover(); p != nil {
-			// The panic's value may hold anything; its type and our stack do not.
-			s.o.Log.Error().Str("correlation_id", r.correlation).Str("panic", fmt.Sprintf("%T", p)).Bytes("stack", debug.Stack()).Msg("recovered")
-			result = s.fail(r, fault.New(fault.Internal, "something went wrong inside bankauth", "call again; if it stays, report it with the correlation id"))
+			result = s.fail(r, s.recovered(r, p))
 		}
 		s.log(r, result, s.o.Now().Sub(start))
 	}()
@@ -59,6 +59,26 @@ func (s *Set) do(r *request, work func(*request) (answer, error)) (result Result
 		return s.fail(r, fault.From(err))
 	}
 	return s.succeed(r, a)
+}
+
+// recovered logs a panic. Its value may hold anything; its type and our stack
+// do not.
+func (s *Set) recovered(r *request, p any) *fault.Fault {
+	s.o.Log.Error().Str("correlation_id", r.correlation).Str("panic", fmt.Sprintf("%T", p)).Bytes("stack", debug.Stack()).Msg("recovered")
+	return fault.New(fault.Internal, "something went wrong inside bankauth", "call again; if it stays, report it with the correlation id")
+}
+
+// contained is mint, whose panic is logged here: the vault, on whose goroutine
+// it runs, has no log.
+func (s *Set) contained(r *request, mint vault.Mint) vault.Mint {
+	return func(ctx context.Context, old vault.Record) (t token.Token, err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				t, err = token.Token{}, s.recovered(r, p)
+			}
+		}()
+		return mint(ctx, old)
+	}
 }
 
 // Busy is the result of a call that found too many others at work.

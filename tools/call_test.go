@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"bankauth/internal/fault"
+	"bankauth/internal/secret"
 	"bankauth/internal/vault"
 	"bankauth/providers"
 	"bankauth/schema"
@@ -155,6 +157,36 @@ func TestPanicIsContained(t *testing.T) {
 	}
 	if !bytes.Contains(log.Bytes(), []byte(got["correlation_id"].(string))) {
 		t.Error("the log must have the correlation id that the caller was given")
+	}
+}
+
+// breaking is a way to the provider that is broken.
+type breaking struct{}
+
+func (breaking) RoundTrip(*http.Request) (*http.Response, error) { panic("CANARY") }
+
+// A panic on the vault's goroutine leaves the same trace as one on ours.
+func TestPanicInAMint(t *testing.T) {
+	var log bytes.Buffer
+	h := open(t, logging(zerolog.New(&log)), func(o *tools.Options) {
+		c, err := providers.New(o.Banks[0].Client.Provider(), providers.Options{Environment: providers.Simulated, BaseURL: o.Banks[0].Client.BaseURL(),
+			ClientID: secret.New("id"), ClientSecret: secret.New("secret"), Transport: breaking{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Banks[0].Client = c
+	})
+	got := h.fault(schema.CreateAccessToken, `{"provider":"fintecture","grant_type":"client_credentials","scope":"PIS"}`)
+	if got["code"] != "internal" {
+		t.Errorf("got %v", got)
+	}
+	for _, line := range []string{`"message":"recovered"`, got["correlation_id"].(string), "stack"} {
+		if !bytes.Contains(log.Bytes(), []byte(line)) {
+			t.Errorf("the log has no %s: %s", line, log.Bytes())
+		}
+	}
+	if bytes.Contains(log.Bytes(), []byte("CANARY")) {
+		t.Errorf("the panic's text got out: %s", log.Bytes())
 	}
 }
 

@@ -29,9 +29,12 @@ func (s *Set) createAccessToken(ctx context.Context, r *request) (answer, error)
 		more = &a
 		return a.Token, err
 	}
-	rec, reused, err := v.Obtain(ctx, s.identity(r, call), vault.Policy{
-		Force: force, Margin: margin, Deadline: upstreamDeadline, Rotation: r.bank.Client.Provider().Rotation.Mode,
-	}, mint)
+	p := r.bank.policy()
+	p.Force = force
+	if code, ok := call.Arguments["code"].(string); ok && call.Grant.Name == schema.GrantAuthorizationCode {
+		p.Once = secret.New(code)
+	}
+	rec, reused, err := v.Obtain(ctx, s.identity(r, call), p, s.contained(r, mint))
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -19,7 +20,7 @@ import (
 
 // createUser makes a user with an id and a password of our own where the
 // caller names none. Both are stored before the request leaves, so that an
-// answer that is lost costs nothing.
+// answer that is lost costs nothing: whoever calls again gets the same user.
 func (s *Set) createUser(ctx context.Context, r *request) (answer, error) {
 	call, err := s.planUser(r)
 	if err != nil {
@@ -37,30 +38,126 @@ func (s *Set) createUser(ctx context.Context, r *request) (answer, error) {
 			return nil, err
 		}
 	}
-	id, err := s.nameUser(&call)
-	if err != nil {
-		return nil, err
-	}
-	// Two at once with one id would each store a password, and only one of
-	// them would be the user's.
-	if _, busy := s.making.LoadOrStore(s.owner(r, id), true); busy && id != "" {
-		return nil, fault.New(fault.Busy, "a user with this id is just being created", "wait for that call's result")
-	}
-	defer s.making.Delete(s.owner(r, id))
-	keep, err := s.choosePassword(ctx, r, v, &call, id)
+	m, err := s.begin(ctx, r, v, &call)
 	if err != nil {
 		return nil, err
 	}
 	// A client that hangs up must not cost the answer, nor an answer in the
 	// last moment the password in it.
 	ctx = context.WithoutCancel(ctx)
-	send, cancel := context.WithTimeout(ctx, upstreamDeadline)
-	defer cancel()
-	made, err := r.bank.Client.User(send, call)
+	made, err := s.makeUser(ctx, r, m, call)
 	if err != nil {
-		return nil, s.userFailed(ctx, v, s.owner(r, id), keep, made, err)
+		return nil, userFailed(ctx, m, made, err)
 	}
-	return s.answerUser(ctx, r, v, call, id, keep, made)
+	return s.answerUser(ctx, r, v, m, call, made)
+}
+
+// begin chooses the user's id and password, puts both on disk and into the
+// call.
+func (s *Set) begin(ctx context.Context, r *request, v *vault.Vault, call *providers.Call) (*vault.Making, error) {
+	u := vault.NewUser{Call: "args " + canonical(call.Arguments), Password: call.Password, Given: !call.Password.IsZero()}
+	id, named, err := s.nameUser(call)
+	if err != nil {
+		return nil, err
+	}
+	u.Account = s.owner(r, id)
+	if u.Named = named; named {
+		u.Call = "id " + u.User
+	}
+	if call.Operation.HeldField(schema.HeldPassword) != nil && !u.Given {
+		text, err := s.random(26)
+		if err != nil {
+			return nil, err
+		}
+		u.Password = secret.New(text)
+	}
+	m, err := v.Make(ctx, u, r.bank.policy())
+	if err != nil {
+		return nil, err
+	}
+	if f := idField(call); f != nil && !named {
+		call.Arguments[f.Argument] = m.Account().User
+	}
+	call.Password = m.Password
+	return m, nil
+}
+
+// nameUser returns the user's id, made by us and put into the call where the
+// caller gives none; "" where the provider names the user.
+func (s *Set) nameUser(call *providers.Call) (id string, named bool, err error) {
+	f := idField(call)
+	if f == nil {
+		return "", false, nil
+	}
+	if id, named = call.Arguments[f.Argument].(string); named {
+		return id, true, nil
+	}
+	if id, err = s.random(26); err == nil {
+		call.Arguments[f.Argument] = id
+	}
+	return id, false, err
+}
+
+// idField is the argument that names the user; nil where the provider does.
+func idField(call *providers.Call) *schema.Field {
+	name := strings.TrimPrefix(call.Operation.Answer.User, "/")
+	i := slices.IndexFunc(call.Operation.Fields, func(f schema.Field) bool { return f.Name == name && f.Type == "string" })
+	if i < 0 {
+		return nil
+	}
+	return &call.Operation.Fields[i]
+}
+
+// makeUser sends the request, and once more where nobody knows what became of
+// it. Where the user may be there already, because an answer was lost, the
+// provider's "exists already" is put to the test: whoever can log in with the
+// password that we made is ours.
+func (s *Set) makeUser(ctx context.Context, r *request, m *vault.Making, call providers.Call) (providers.Answer, error) {
+	if m.Made {
+		return asked(call), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, makingDeadline)
+	defer cancel()
+	send := func() (providers.Answer, error) {
+		ctx, cancel := context.WithTimeout(ctx, upstreamDeadline)
+		defer cancel()
+		return r.bank.Client.User(ctx, call)
+	}
+	made, err := send()
+	lost := m.Again
+	if err != nil && unclear(err) && made.Password.IsZero() && m.Account().User != "" {
+		lost = true
+		if again, failed := send(); failed == nil || fault.From(failed).Code != fault.Unavailable {
+			made, err = again, failed
+		}
+	}
+	if lost && err != nil && fault.From(err).Code == fault.Conflict && s.logsIn(ctx, r, call, m.Account().User) {
+		return asked(call), nil
+	}
+	return made, err
+}
+
+// unclear reports that nobody knows whether the request was carried out.
+func unclear(err error) bool {
+	var f *fault.Fault
+	return !errors.As(err, &f) || f.Code == fault.Uncertain || f.Code == fault.Internal
+}
+
+// logsIn reports whether the user is there and has the password of the call.
+func (s *Set) logsIn(ctx context.Context, r *request, call providers.Call, user string) bool {
+	op, g, ok := r.bank.Client.Provider().Operation(schema.CreateAccessToken, schema.GrantPassword)
+	if !ok || call.Password.IsZero() {
+		return false
+	}
+	_, err := r.bank.Client.Token(ctx, providers.Call{Operation: op, Grant: g, Arguments: map[string]any{"username": user},
+		Password: call.Password, ClientID: call.ClientID, ClientSecret: call.ClientSecret, CorrelationID: r.correlation})
+	return err == nil
+}
+
+// asked is the answer to a call whose user is there, and whose own answer was
+// lost: what was asked for.
+func asked(call providers.Call) providers.Answer {
+	return providers.Answer{Fields: maps.Clone(call.Arguments)}
 }
 
 // planUser checks a create_user call and makes the provider's of it.
@@ -89,75 +186,19 @@ func (s *Set) clientToken(ctx context.Context, r *request, v *vault.Vault, call 
 		a, err := r.bank.Client.Token(ctx, first)
 		return a.Token, err
 	}
-	rec, _, err := v.Obtain(ctx, s.identity(r, first), vault.Policy{Margin: margin, Deadline: upstreamDeadline, Rotation: r.bank.Client.Provider().Rotation.Mode}, mint)
+	rec, _, err := v.Obtain(ctx, s.identity(r, first), r.bank.policy(), s.contained(r, mint))
 	return rec.Token.Access, err
-}
-
-// nameUser returns the user's id, made by us where the caller gives none and
-// the provider lets us choose it.
-func (s *Set) nameUser(call *providers.Call) (string, error) {
-	name := strings.TrimPrefix(call.Operation.Answer.User, "/")
-	i := slices.IndexFunc(call.Operation.Fields, func(f schema.Field) bool { return f.Name == name && f.Type == "string" })
-	if i < 0 {
-		return "", nil // the provider names it; its answer says how
-	}
-	f := call.Operation.Fields[i]
-	if id, ok := call.Arguments[f.Argument].(string); ok {
-		return id, nil
-	}
-	id, err := s.random(26)
-	if err != nil {
-		return "", err
-	}
-	call.Arguments[f.Argument] = id
-	return id, nil
-}
-
-// choosePassword makes the user's password, unless the caller brings one, and
-// stores it. It returns whose it is where it is on trial, and nil elsewhere.
-func (s *Set) choosePassword(ctx context.Context, r *request, v *vault.Vault, call *providers.Call, id string) (*vault.Account, error) {
-	if call.Operation.HeldField(schema.HeldPassword) == nil {
-		return nil, nil
-	}
-	owner := s.owner(r, id)
-	if call.Password.IsZero() {
-		held, ok, err := v.Password(ctx, owner)
-		if err != nil {
-			return nil, err
-		}
-		if ok && id != "" {
-			// An earlier call, perhaps one whose answer was lost: should the
-			// user be there, this is the password.
-			call.Password = held
-			return nil, nil
-		}
-		text, err := s.random(26)
-		if err != nil {
-			return nil, err
-		}
-		call.Password = secret.New(text)
-	}
-	if id == "" {
-		return nil, nil // stored under the id of the answer
-	}
-	// Pending: it does not push out the password of a user who is there.
-	if err := v.KeepPassword(ctx, owner, call.Password); err != nil {
-		return nil, err
-	}
-	return &owner, nil
 }
 
 // userFailed abandons the password of a user that was surely not made. After
 // an uncertain answer it stays, or gives way to the one that came with it: the
 // user may be there, and have it.
-func (s *Set) userFailed(ctx context.Context, v *vault.Vault, owner vault.Account, keep *vault.Account, made providers.Answer, err error) error {
-	var f *fault.Fault
+func userFailed(ctx context.Context, m *vault.Making, made providers.Answer, err error) error {
 	var failed error
-	switch uncertain := !errors.As(err, &f) || f.Code == fault.Uncertain || f.Code == fault.Internal; {
-	case uncertain && !made.Password.IsZero() && owner.User != "":
-		failed = v.KeepPassword(ctx, owner, made.Password)
-	case !uncertain && keep != nil:
-		failed = v.AbandonPassword(ctx, *keep)
+	if unclear(err) {
+		failed = m.Unknown(ctx, made.Password)
+	} else {
+		failed = m.Failed(ctx)
 	}
 	if failed != nil {
 		return failed
@@ -166,35 +207,30 @@ func (s *Set) userFailed(ctx context.Context, v *vault.Vault, owner vault.Accoun
 }
 
 // answerUser stores what the answer brought, then shapes it.
-func (s *Set) answerUser(ctx context.Context, r *request, v *vault.Vault, call providers.Call, id string, keep *vault.Account, made providers.Answer) (answer, error) {
-	if made.User == "" {
-		made.User = id
+func (s *Set) answerUser(ctx context.Context, r *request, v *vault.Vault, m *vault.Making, call providers.Call, made providers.Answer) (answer, error) {
+	if f := idField(&call); f != nil && made.User == "" {
+		made.User, _ = call.Arguments[f.Argument].(string)
 	}
 	out := userAnswer{userResult: userResult{Provider: r.bank.Client.Provider().Name, Environment: r.bank.Client.Environment()}, fields: map[string]any{}}
-	if call.Operation.HeldField(schema.HeldPassword) != nil {
-		owner := s.owner(r, made.User)
-		if !made.Password.IsZero() {
-			call.Password = made.Password // the provider has the last word
-		}
-		if keep == nil || *keep != owner || !made.Password.IsZero() {
-			if err := v.KeepPassword(ctx, owner, call.Password); err != nil {
-				return nil, err
-			}
-		}
-		if err := v.ConfirmPassword(ctx, owner); err != nil {
-			return nil, err
-		}
-		out.PasswordStored = true
+	if !made.Password.IsZero() {
+		call.Password = made.Password // the provider has the last word
 	}
+	if err := m.Done(s.owner(r, made.User).User, call.Password); err != nil {
+		return nil, err
+	}
+	out.PasswordStored = !call.Password.IsZero()
 	if !made.Token.Access.IsZero() {
+		p := r.bank.policy()
+		p.Force = true
 		rec, _, err := v.Obtain(ctx, vault.Identity{Principal: r.principal, Provider: out.Provider, Environment: out.Environment,
-			Client: r.bank.Client.Fingerprint(), Grant: schema.GrantAuthorizationCode}, vault.Policy{Force: true, Deadline: upstreamDeadline},
+			Client: r.bank.Client.Fingerprint(), Grant: schema.GrantAuthorizationCode}, p,
 			func(context.Context, vault.Record) (token.Token, error) { return made.Token, nil })
 		if err != nil {
 			return nil, err
 		}
 		out.TokenRef = rec.Ref
 	}
+	m.Heard()
 	for name, value := range made.Fields {
 		if s.full() || brought(call, value) || wordless(value) {
 			out.fields[name] = value

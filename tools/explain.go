@@ -47,7 +47,7 @@ func (s *Set) explained(ctx context.Context, r *request) ([]providers.Call, erro
 			return nil, err
 		}
 		call.Password, call.Bearer = placeholder, placeholder
-		if _, err := s.nameUser(&call); err != nil {
+		if _, _, err := s.nameUser(&call); err != nil {
 			return nil, err
 		}
 		op, g, ok := r.bank.Client.Provider().Operation(schema.CreateAccessToken, call.Operation.Auth.Grant)

@@ -1,9 +1,12 @@
 package tools_test
 
 import (
+	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"testing"
+	"time"
 
 	"bankauth/internal/secret"
 	"bankauth/internal/simulator"
@@ -93,19 +96,78 @@ func TestFinapiJourney(t *testing.T) {
 
 // An answer that was lost costs nothing: the user is there, and its password
 // was stored before the request left.
+// An answer that is lost costs nothing: the request is sent again, and the user
+// who is there is known by the password that we made.
 func TestLostAnswerOfCreateUser(t *testing.T) {
 	h := open(t)
+	bank := h.sim.Bank("finapi")
 	h.ok(schema.CreateAccessToken, `{"provider":"finapi","grant_type":"client_credentials"}`)
-	h.sim.Bank("finapi").SetFault(simulator.Fault{Tool: schema.CreateUser, Times: 1, DropAfter: true})
-	lost := h.fault(schema.CreateUser, `{"provider":"finapi","id":"erika"}`)
-	if lost["code"] != "uncertain" {
-		t.Fatalf("unexpected error %v", lost)
+	lose := func(times int) {
+		bank.SetFault(simulator.Fault{Tool: schema.CreateUser, Times: times, DropAfter: true})
 	}
-	again := h.fault(schema.CreateUser, `{"provider":"finapi","id":"erika"}`)
-	if again["code"] != "conflict" {
-		t.Fatalf("unexpected error %v", again)
+
+	lose(1)
+	if got := h.ok(schema.CreateUser, `{"provider":"finapi","id":"Erika","email":"e@example.org"}`); got["id"] != "Erika" || got["email"] != "e@example.org" || got["password_stored"] != true {
+		t.Errorf("unexpected result %v", got)
 	}
 	h.ok(schema.CreateAccessToken, `{"provider":"finapi","grant_type":"password","username":"erika"}`)
+
+	// Both answers are lost: the next call like it finds the same user, and the
+	// one after that makes another.
+	lose(2)
+	if lost := h.fault(schema.CreateUser, `{"provider":"finapi"}`); lost["code"] != "uncertain" {
+		t.Fatalf("unexpected error %v", lost)
+	}
+	if n := len(bank.Truth().Users); n != 2 {
+		t.Fatalf("%d users, not Erika and the lost one", n)
+	}
+	found := h.ok(schema.CreateUser, `{"provider":"finapi"}`)
+	if n := len(bank.Truth().Users); n != 2 {
+		t.Fatalf("%d users: the repeat made another", n)
+	}
+	h.ok(schema.CreateAccessToken, fmt.Sprintf(`{"provider":"finapi","grant_type":"password","username":%q}`, found["id"]))
+	if other := h.ok(schema.CreateUser, `{"provider":"finapi"}`); other["id"] == found["id"] {
+		t.Error("a further call got the same user")
+	}
+}
+
+// A user who is somebody else's is not taken for ours because an answer was lost.
+func TestLostAnswerBesideAnothersUser(t *testing.T) {
+	h := open(t)
+	if r := h.Call(t.Context(), "another", schema.CreateUser, map[string]any{"provider": "finapi", "id": "erika"}); r.IsError {
+		t.Fatalf("%s", r.JSON)
+	}
+	h.ok(schema.CreateAccessToken, `{"provider":"finapi","grant_type":"client_credentials"}`)
+	h.sim.Bank("finapi").SetFault(simulator.Fault{Tool: schema.CreateUser, Times: 1, DropBefore: true})
+	if e := h.fault(schema.CreateUser, `{"provider":"finapi","id":"erika"}`); e["code"] != "conflict" {
+		t.Fatalf("unexpected error %v", e)
+	}
+	if e := h.fault(schema.CreateAccessToken, `{"provider":"finapi","grant_type":"password","username":"erika"}`); e["code"] != "invalid_argument" {
+		t.Errorf("a password is held for another's user: %v", e)
+	}
+}
+
+// An authorization code that was exchanged without anybody hearing of it gives
+// the token that it gave.
+func TestRepeatedCode(t *testing.T) {
+	h := open(t)
+	bank := h.sim.Bank("flinks")
+	code := h.code("flinks", redirect, "ACCOUNT_BASIC")
+	args := fmt.Sprintf(`{"provider":"flinks","grant_type":"authorization_code","code":%q,"redirect_uri":%q}`, code, redirect)
+	bank.SetFault(simulator.Fault{Tool: schema.CreateAccessToken, Times: 1, DelayAfter: 300 * time.Millisecond})
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	var parsed map[string]any
+	if err := json.Unmarshal([]byte(args), &parsed); err != nil {
+		t.Fatal(err)
+	}
+	if r := h.Call(ctx, tools.Local, schema.CreateAccessToken, parsed); !r.IsError {
+		t.Fatal("the caller did not hang up")
+	}
+	got := h.ok(schema.CreateAccessToken, args)
+	if got["refreshable"] != true || bank.Truth().Begun != 1 {
+		t.Errorf("%v, %d grants", got, bank.Truth().Begun)
+	}
 }
 
 // The provider's own password is kept, also where it came in an answer that

@@ -51,9 +51,9 @@ func (s *Set) refreshToken(ctx context.Context, r *request) (answer, error) {
 		more = &a
 		return a.Token, err
 	}
-	rec, reused, err := v.Refresh(ctx, r.principal, rec.Ref, vault.Policy{
-		Force: force, Margin: margin, Deadline: upstreamDeadline, Rotation: r.bank.Client.Provider().Rotation.Mode,
-	}, mint)
+	p := r.bank.policy()
+	p.Force = force
+	rec, reused, err := v.Refresh(ctx, r.principal, rec.Ref, p, s.contained(r, mint))
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +190,9 @@ func (s *Set) adopt(ctx context.Context, r *request) (answer, error) {
 	}
 	id := s.identity(r, call)
 	id.Grant = schema.GrantAuthorizationCode
-	rec, _, err := v.Obtain(ctx, id, vault.Policy{Force: true, Deadline: upstreamDeadline, Rotation: b.Client.Provider().Rotation.Mode}, mint)
+	p := b.policy()
+	p.Force = true
+	rec, _, err := v.Obtain(ctx, id, p, s.contained(r, mint))
 	if err != nil {
 		return nil, err
 	}

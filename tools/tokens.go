@@ -20,7 +20,7 @@ type TokenAbout struct {
 	Scope       string `json:"scope,omitempty" jsonschema_description:"As granted, if told."`
 	Account     string `json:"account,omitempty" jsonschema_description:"Whose it is, with grant_type=password."`
 	Subject     string `json:"subject,omitempty" jsonschema_description:"The user, if told."`
-	State       string `json:"state" jsonschema:"enum=live,enum=uncertain,enum=reauthorize" jsonschema_description:"live; uncertain: a refresh was sent and no answer came; reauthorize: the provider ended it."`
+	State       string `json:"state" jsonschema:"enum=live,enum=uncertain,enum=suspect,enum=reauthorize" jsonschema_description:"live; uncertain: a refresh was sent and no answer came; suspect: restored from a backup, the operator must accept it; reauthorize: the provider ended it."`
 	Reason      string `json:"reason,omitempty" jsonschema_description:"Why state is not live."`
 	Expires     string `json:"expires" jsonschema:"enum=at,enum=never,enum=unknown" jsonschema_description:"at: see expires_at."`
 	ExpiresAt   string `json:"expires_at,omitempty" jsonschema_description:"RFC 3339."`
@@ -36,7 +36,7 @@ func About(r vault.Record) TokenAbout {
 		TokenRef: r.Ref, Provider: r.Identity.Provider, Environment: r.Identity.Environment, GrantType: r.Identity.Grant,
 		Scope: r.Token.Scope, Subject: r.Token.Subject, State: string(r.State), Reason: r.Reason, Expires: string(r.Token.Expiry),
 		Generation: r.Generation, Created: r.Created.UTC().Format(time.RFC3339), Updated: r.Updated.UTC().Format(time.RFC3339),
-		Refreshable: r.State != vault.Reauthorize && !r.Token.Refresh.IsZero(),
+		Refreshable: r.State != vault.Reauthorize && r.State != vault.Suspect && !r.Token.Refresh.IsZero(),
 	}
 	if r.Identity.Grant == schema.GrantPassword {
 		a.Account = r.Identity.Account

@@ -46,6 +46,12 @@ type Bank struct {
 	Simulated bool
 }
 
+// policy says how the vault gets the bank's tokens.
+func (b *Bank) policy() vault.Policy {
+	rotation := b.Client.Provider().Rotation
+	return vault.Policy{Margin: margin, Deadline: upstreamDeadline, Rotation: rotation.Mode, Grace: time.Duration(rotation.Grace) * time.Second}
+}
+
 // Options says what a Set works with.
 type Options struct {
 	Banks    []Bank // in the order in which the tools list them
@@ -64,10 +70,13 @@ type Options struct {
 // with the code busy.
 const DefaultLimit = 4096
 
-// upstreamDeadline bounds one exchange with a provider. A call makes at most
-// two in a row, or waits 25 s for a lock and then makes one, so that it ends
-// within 50 s: hosts give up after about 60.
-const upstreamDeadline = 20 * time.Second
+// A call ends within 50 s, because hosts give up after about 60: the vault
+// waits at most 45 s for a token, and a user takes a client token and then
+// these.
+const (
+	upstreamDeadline = 20 * time.Second // one exchange with a provider
+	makingDeadline   = 28 * time.Second // a user, with a second try and a log-in where the answer was lost
+)
 
 // Set is the tools over a choice of providers. It is safe for concurrent use.
 type Set struct {
@@ -77,7 +86,6 @@ type Set struct {
 	all    []*schema.Provider
 	tools  []Tool
 	flight atomic.Int64
-	making sync.Map // vault.Account → true, while create_user is at it
 
 	vaultMu sync.Mutex
 	opened  *vault.Vault

@@ -27,7 +27,7 @@ var mistyped = []string{
 	"call --explain refresh_token token_ref=%", "call --explain refresh_token refresh_token=%", "call --explain create_user provider=finapi password=%", "call --explain %",
 	"doctor %", "doctor --%", "doctor --json=%", "doctor --offline=%", "tokens %", "tokens list %", "tokens show %", "tokens show --json %", "tokens show --%", "tokens show % %",
 	"config %", "config codex %", "config --client-secret=% codex", "config --expose=% codex", "demo %", "demo --%", "demo --json=%", "simulate %", "simulate --finapi-port=%", "simulate --%", "simulate --flinks-rotation=%",
-	"version %", "version --%", "help %", "reveal %", "vault rekey %", "tokens reveal %", "tokens revoke %", "serve --token=%", "exec % -- true",
+	"version %", "version --%", "help %", "reveal %", "vault rekey %", "vault rekey --new-key-file=%", "vault %", "vault accept %", "vault accept --all %", "vault backup /%/x", "vault restore %", "vault check %", "audit %", "audit list %", "audit list --since=%", "audit list --last=%", "audit verify %", "tokens reveal %", "tokens revoke %", "serve --token=%", "exec % -- true",
 }
 
 // TestCanaryMistyped types secrets where they do not belong.
@@ -62,7 +62,7 @@ var settings = [][]string{
 	{"FINAPI_BASE_URL=%"}, {"FINAPI_BASE_URL=ftp://user:%@host"}, {"FINAPI_BASE_URL=http://%.example"}, {"FINAPI_BASE_URL=https://[%"}, {"FINAPI_BASE_URL=https://host:%"}, {"FINAPI_BASE_URL=https://host/\x7f%"},
 	{"FINAPI_ENVIRONMENT=%"}, {"FINAPI_CLIENT_SECRET=%\nX: y"}, {"FINAPI_CLIENT_ID=%\r\nX: y", "FINAPI_CLIENT_SECRET=%"}, {"FINAPI_CLIENT_SECRET=%\x00"},
 	{"FINAPI_CLIENT_SECRET_FILE=%"}, {"FINAPI_CLIENT_SECRET_FILE=~%"}, {"FINAPI_CLIENT_SECRET=%", "FINAPI_CLIENT_SECRET_FILE=%"}, {"FINAPI_CLIENT_SECRET=${%}"}, {"FINAPI_CLIENT_ID=%"}, {"FINAPI_CLIENT_SECRET=%"},
-	{"BANKAUTH_VAULT_KEY=%"}, {"BANKAUTH_VAULT_KEY_FILE=%"}, {"BANKAUTH_VAULT_KEY=%", "BANKAUTH_VAULT_KEY_FILE=%"}, {"BANKAUTH_VAULT_KEY=keyring:%"}, {"BANKAUTH_STORE=postgres://u:%@db.example/b"}, {"BANKAUTH_STORE=%"},
+	{"BANKAUTH_VAULT_KEY=%"}, {"BANKAUTH_VAULT_KEY_FILE=%"}, {"BANKAUTH_VAULT_KEY=%", "BANKAUTH_VAULT_KEY_FILE=%"}, {"BANKAUTH_VAULT_KEY=keyring:%"}, {"BANKAUTH_VAULT_NEW_KEY=%"}, {"BANKAUTH_VAULT_NEW_KEY_FILE=%"}, {"CREDENTIALS_DIRECTORY=/%"}, {"BANKAUTH_STORE=postgres://u:%@db.example/b"}, {"BANKAUTH_STORE=%"},
 	{"BANKAUTH_STORE_FILE=%"}, {"BANKAUTH_EXPOSE=%"}, {"BANKAUTH_LOG_LEVEL=%"}, {"BANKAUTH_LOG_FORMAT=%"}, {"BANKAUTH_PROVIDERS=%"}, {"BANKAUTH_SIMULATE=%"}, {"BANKAUTH_CLIENT_SECRET=%"}, {"FINAPI_SECRET=%"},
 	{"FINAPI_TOKEN=%"}, {"BANKAUTH_TOKEN=%"}, {"FINAPI_CLIENT_SECERT=%"}, {"BANKAUTH_LISTEN=%"},
 }
@@ -81,7 +81,7 @@ func TestCanarySettings(t *testing.T) {
 		if strings.Contains(env[0], "\x00") {
 			continue // no system takes it
 		}
-		for _, args := range [][]string{{"stdio"}, {"doctor", "--offline"}, {"tokens", "list"}, {"config", "claude-code"},
+		for _, args := range [][]string{{"stdio"}, {"doctor", "--offline"}, {"tokens", "list"}, {"vault", "rekey"}, {"config", "claude-code"},
 			{"call", "create_access_token", "provider=finapi", "grant_type=password", "username=ada"}, {"call", "--explain", "create_access_token", "provider=finapi", "grant_type=client_credentials"}} {
 			w.command(t, env, "bankauth", args...)
 			for _, s := range w.empty() {

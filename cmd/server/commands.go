@@ -33,6 +33,8 @@ type commands struct {
 	Doctor doctorCommand `cmd:"" group:"By hand" help:"Check what is configured, what is missing, the vault, and whether the providers can be reached."`
 	Call   callCommand   `cmd:"" group:"By hand" help:"Call one tool and print its result."`
 	Tokens tokensCommand `cmd:"" group:"By hand" help:"Look at the tokens in the vault."`
+	Vault  vaultCommand  `cmd:"" group:"By hand" help:"Check, back up, restore and rekey the vault."`
+	Audit  auditCommand  `cmd:"" group:"By hand" help:"List and verify what has happened to the vault's credentials."`
 
 	Serve   serveCommand   `cmd:"" group:"For many agents" help:"Serve MCP, health and metrics over HTTP."`
 	Clients clientsCommand `cmd:"" group:"For many agents" help:"Add, list and remove those who may call over HTTP with a static token."`

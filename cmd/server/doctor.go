@@ -63,17 +63,18 @@ func (c *doctorCommand) Run(ctx context.Context, p *process) error {
 	if !c.Offline {
 		checks = append(checks, reach(ctx, clients)...)
 	}
-	return c.print(p, checks)
+	return reportChecks(p, checks, c.JSON)
 }
 
-func (c *doctorCommand) print(p *process, checks []check) error {
+// reportChecks prints checks; its error is the exit where one of them needs the user.
+func reportChecks(p *process, checks []check, asJSON bool) error {
 	waiting := 0
 	for _, k := range checks {
 		if k.State == checkNeeds {
 			waiting++
 		}
 	}
-	if c.JSON {
+	if asJSON {
 		if err := printJSON(p, struct {
 			OK     bool    `json:"ok"`
 			Checks []check `json:"checks"`

@@ -133,27 +133,42 @@ func vaultChecks(ctx context.Context, env config.Environment, settings config.Se
 	if !s.Made {
 		return []check{ok(name, "not made yet; the first token makes it in "+o.Dir)}
 	}
-	tokens := s.Tokens[vault.Live] + s.Tokens[vault.Uncertain] + s.Tokens[vault.Reauthorize]
-	checks := []check{ok(name, fmt.Sprintf("%s, tokens %d, passwords %d", s.Path, tokens, s.Passwords)), keyCheck(env, s)}
+	if s.Old {
+		return []check{older(s), keyCheck(s)}
+	}
+	tokens := 0
+	for _, n := range s.Tokens {
+		tokens += n
+	}
+	checks := []check{ok(name, fmt.Sprintf("%s, tokens %d, passwords %d", s.Path, tokens, s.Passwords)), keyCheck(s)}
 	if n := s.Tokens[vault.Uncertain]; n > 0 {
 		checks = append(checks, note(name, fmt.Sprintf("%d tokens whose last refresh got no answer", n), "the next refresh_token settles it"))
 	}
 	if n := s.Tokens[vault.Reauthorize]; n > 0 {
 		checks = append(checks, note(name, fmt.Sprintf("%d tokens that their provider ended", n), "create_access_token makes new ones; `bankauth tokens list` shows which"))
 	}
+	if s.PutBack {
+		checks = append(checks, putBack())
+	}
+	if n := s.Tokens[vault.Suspect]; n > 0 {
+		checks = append(checks, suspect(n, ""))
+	}
+	if s.Spilled > 0 {
+		checks = append(checks, needs(name, fmt.Sprintf("%d answers lie beside the store, which could not take them", s.Spilled), "make room where "+s.Path+" lies; the next refresh puts them into the store"))
+	}
 	if s.SetAside > 0 {
-		checks = append(checks, needs(name, fmt.Sprintf("%d records are damaged and set aside", s.SetAside), "restore the folder from a backup, or create those tokens again"))
+		checks = append(checks, needs(name, fmt.Sprintf("%d records are damaged and set aside", s.SetAside), "`bankauth vault restore FILE` brings them back from a backup; or create those tokens again"))
 	}
 	return checks
 }
 
-func keyCheck(env config.Environment, s vault.Status) check {
-	switch {
-	case s.KeyPath != "":
+func keyCheck(s vault.Status) check {
+	switch s.KeySource {
+	case "key file":
 		return note("vault key", "in the file "+s.KeyPath, "back it up apart from the vault: without it nobody can open the vault, with it and the vault anybody can")
-	case env.Has("BANKAUTH_VAULT_KEY_FILE"):
+	case "file":
 		return ok("vault key", "from the file that BANKAUTH_VAULT_KEY_FILE names")
-	case s.KeySource == "environment":
+	case "environment":
 		return ok("vault key", "from BANKAUTH_VAULT_KEY")
 	}
 	return ok("vault key", "in the "+s.KeySource)

@@ -2,16 +2,11 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
-	"os/signal"
-	"sync/atomic"
-	"syscall"
 
 	"github.com/rs/zerolog"
 
@@ -74,7 +69,7 @@ func (c *serveCommand) serve(ctx context.Context, p *process, s *service, m *mem
 	}
 	o.Handle = m.during(o.Handle)
 	o.TLS = certificate.config()
-	defer certificate.watch(s.log)()
+	defer rereadOnHangup(ctx, s.log, certificate, gate)()
 	server := httpd.New(o)
 	fmt.Fprintf(p.out, "bankauth serves MCP at %s/mcp\n", addressOf(listener.Addr(), certificate != nil))
 	if err := server.Serve(ctx, listener); err != nil {
@@ -113,11 +108,20 @@ func (c *serveCommand) options(ctx context.Context, s *service, gate *auth.Gate)
 	}, nil
 }
 
-// gate says who may call.
+// gate says who may call. A file of clients that was named must be there: its
+// name is a wish that not everybody may.
 func (c *serveCommand) gate(env config.Environment, log zerolog.Logger, local bool) (*auth.Gate, error) {
-	clients, err := clientsOf(env, c.Settings, c.Access)
+	path, named, err := env.ClientsFile(c.Settings, c.Access)
 	if err != nil {
 		return nil, err
+	}
+	clients := auth.NewClients(path)
+	switch there, err := clients.There(); {
+	case err != nil:
+		return nil, err
+	case named && !there:
+		return nil, fault.New(fault.NotConfigured, "BANKAUTH_CLIENTS_FILE (--clients-file) names a file that is not there, and anybody could call",
+			"make it with bankauth clients add NAME under the same setting, or unset it")
 	}
 	o := auth.Options{Clients: clients, PublicURL: c.PublicURL, Log: log}
 	if c.Issuer != "" {
@@ -127,8 +131,8 @@ func (c *serveCommand) gate(env config.Environment, log zerolog.Logger, local bo
 		}
 		o.Issuer = auth.NewIssuer(auth.IssuerOptions{URL: c.Issuer, Audiences: audiences})
 	}
-	// Beyond loopback a file of clients that goes away must not open the gate.
-	o.Required = !local && !auth.New(o).Open()
+	// A file of clients that goes away must not open the gate.
+	o.Required = named || !local && !auth.New(o).Open()
 	return auth.New(o), nil
 }
 
@@ -173,79 +177,4 @@ func addressOf(a net.Addr, secured bool) string {
 		scheme = "https://"
 	}
 	return scheme + netip.AddrPortFrom(ip, to.Port()).String()
-}
-
-// certificate is what HTTPS is served with. It changes when the files have and
-// SIGHUP comes; files that cannot be used change nothing.
-type certificate struct {
-	cert, key string
-	current   atomic.Pointer[tls.Certificate]
-}
-
-// loadCertificate returns nil where none is named.
-func loadCertificate(env config.Environment, cert, key string) (*certificate, error) {
-	if cert == "" {
-		return nil, nil
-	}
-	c := &certificate{}
-	var err1, err2 error
-	c.cert, err1 = env.Path(cert)
-	c.key, err2 = env.Path(key)
-	if err := errors.Join(err1, err2); err != nil {
-		return nil, err
-	}
-	return c, c.load()
-}
-
-func (c *certificate) load() error {
-	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
-	if err != nil {
-		return fault.New(fault.NotConfigured, "the files of BANKAUTH_TLS_CERT and BANKAUTH_TLS_KEY cannot be used",
-			"name a PEM certificate chain and its PEM key, which this user can read").Because(err)
-	}
-	c.current.Store(&pair)
-	return nil
-}
-
-// config returns nil where there is no certificate.
-func (c *certificate) config() *tls.Config {
-	if c == nil {
-		return nil
-	}
-	return &tls.Config{
-		MinVersion:     tls.VersionTLS12,
-		NextProtos:     []string{"h2", "http/1.1"},
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current.Load(), nil },
-	}
-}
-
-// watch reads the files again at every SIGHUP, until the returned function is
-// called. The file of clients is read at every change anyway, and so are an
-// issuer's keys.
-func (c *certificate) watch(log zerolog.Logger) (stop func()) {
-	hups := make(chan os.Signal, 1)
-	signal.Notify(hups, syscall.SIGHUP)
-	done := make(chan struct{})
-	go func() {
-		for {
-			select {
-			case <-hups:
-				if c == nil {
-					continue
-				}
-				err := c.load()
-				log.WithLevel(levelOf(err)).Bool("certificate_read", err == nil).Msg("SIGHUP")
-			case <-done:
-				return
-			}
-		}
-	}()
-	return func() { signal.Stop(hups); close(done) }
-}
-
-func levelOf(err error) zerolog.Level {
-	if err != nil {
-		return zerolog.ErrorLevel
-	}
-	return zerolog.InfoLevel
 }

@@ -53,6 +53,15 @@ func where(t *testing.T, p *program) string {
 	return strings.TrimSuffix(url, "/mcp")
 }
 
+// terminate tells a server to end, and returns what it still had to say.
+func terminate(t *testing.T, p *program) string {
+	t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	return p.wait(t)
+}
+
 // A server that is told to end answers the call that is under way, and what it
 // answered is in the vault.
 func TestServeDrains(t *testing.T) {
@@ -70,14 +79,11 @@ func TestServeDrains(t *testing.T) {
 		answer <- body
 	}()
 	eventually(t, "the call reaches the provider", func() bool { return bank.Truth().Requests > 0 })
-	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
+	if rest := terminate(t, s); rest != "" {
+		t.Errorf("more on stdout: %q", rest)
 	}
 	if got := <-answer; !strings.Contains(got, `"token_ref":"tok_`) {
 		t.Errorf("got %q, want the answer of the call", got)
-	}
-	if rest := s.wait(t); rest != "" {
-		t.Errorf("more on stdout: %q", rest)
 	}
 	if listed := shell(t, env, "tokens", "list", "--json"); !strings.Contains(listed, `"state": "live"`) {
 		t.Errorf("the vault holds %s", listed)
@@ -106,7 +112,7 @@ func TestServeClients(t *testing.T) {
 			t.Errorf("%s: %d %s %v", name, status, body, err)
 		}
 	}
-	s.end(t)
+	terminate(t, s)
 }
 
 // certify writes a certificate for 127.0.0.1 and its key.
@@ -185,6 +191,5 @@ func TestServeTLS(t *testing.T) {
 	}
 	trust()
 	eventually(t, "the second certificate is shown", func() bool { return named(true) == "second" })
-	s.cmd.Process.Signal(syscall.SIGTERM)
-	s.wait(t)
+	terminate(t, s)
 }

@@ -65,7 +65,7 @@ func (c *tokensListCommand) Run(ctx context.Context, p *process) error {
 	case c.JSON:
 		return printJSON(p, all)
 	case !made:
-		fmt.Fprintln(p.out, "There is no vault yet: the first token makes it. "+firstToken)
+		fmt.Fprintln(p.out, noVault)
 	case len(all) == 0:
 		fmt.Fprintln(p.out, "The vault holds no token. "+firstToken)
 	default:
@@ -127,12 +127,9 @@ func (c *tokensShowCommand) Run(ctx context.Context, p *process) error {
 // withVault runs use on the vault, and reports whether there is one. A look
 // must not make one.
 func withVault(ctx context.Context, p *process, settings config.Settings, use func(*vault.Vault) error) (made bool, err error) {
-	o, err := vaultOptions(p.env, settings)
+	o, err := lastingVault(p.env, settings)
 	if err != nil {
 		return false, err
-	}
-	if o.Ephemeral {
-		return false, misuse("a simulated server's vault is gone when it ends; name its folder with --data-dir, or leave --simulate out")
 	}
 	s, err := vault.Inspect(ctx, o)
 	if err != nil || !s.Made {

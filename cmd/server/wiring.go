@@ -252,11 +252,7 @@ func vaultOptions(env config.Environment, settings config.Settings) (vault.Optio
 	if err := settings.ReadSecrets(env); err != nil {
 		return vault.Options{}, err
 	}
-	o := vault.Options{Dir: dir, Key: vault.Key{Value: settings.VaultKey}}
-	if settings.VaultKey.Equal(secret.New("keyring:")) {
-		o.Key = vault.Key{Keyring: true}
-	}
-	return o, nil
+	return vault.Options{Dir: dir, Key: vaultKey(env, settings)}, nil
 }
 
 // close waits for the exchanges under way, writes what the vault has not

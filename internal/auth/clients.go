@@ -171,6 +171,24 @@ func (c *Clients) find(digest [sha256.Size]byte) (Client, bool, error) {
 	return known[at].Client, true, nil
 }
 
+// There reports whether the file is there now. One that cannot be used is an
+// error.
+func (c *Clients) There() (bool, error) {
+	_, _, err := c.current()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.info != nil, err
+}
+
+// reread reads the file though it may look the same.
+func (c *Clients) reread() error {
+	c.mu.Lock()
+	c.info = nil
+	c.mu.Unlock()
+	_, _, err := c.current()
+	return err
+}
+
 // kept reports whether there is or was a file: once there was, callers need a
 // token, also when the last client has been removed.
 func (c *Clients) kept() bool {

@@ -41,6 +41,25 @@ func (g *Gate) Open() bool {
 	return !g.o.Required && g.o.Issuer == nil && (g.o.Clients == nil || !g.o.Clients.kept())
 }
 
+// RereadClients reads the file of clients though it may look the same, which
+// is otherwise done when it has changed. A file that cannot be used is the
+// error, and admits nobody.
+func (g *Gate) RereadClients() error {
+	if g.o.Clients == nil {
+		return nil
+	}
+	return g.o.Clients.reread()
+}
+
+// RereadKeys asks the issuer for its keys, which is otherwise done as they
+// age. It fails where the issuer does not give them, and then nothing changes.
+func (g *Gate) RereadKeys(ctx context.Context) error {
+	if g.o.Issuer == nil {
+		return nil
+	}
+	return g.o.Issuer.keys.reread(ctx)
+}
+
 // Handler admits callers to next, which finds them with FromContext. The
 // Authorization header goes no further.
 func (g *Gate) Handler(next http.Handler) http.Handler {

@@ -124,6 +124,17 @@ func (k *keySet) again(ctx context.Context, pause time.Duration) ([]jose.JSONWeb
 	return k.keys, nil
 }
 
+// reread asks for the keys now. Where the issuer does not give them, those at
+// hand are kept for as long as they would have been.
+func (k *keySet) reread(ctx context.Context) error {
+	if _, err := k.again(ctx, 0); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.failed
+}
+
 // fetch outlives the request that started it, so that one who hangs up does
 // not leave the others without keys.
 func (k *keySet) fetch() {

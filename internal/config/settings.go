@@ -27,7 +27,10 @@ type Settings struct {
 
 	DataDir  string       `name:"data-dir" env:"BANKAUTH_DATA_DIR" group:"Vault" placeholder:"FOLDER" help:"Folder of the vault. Default: bankauth in the platform's state folder."`
 	Store    secret.Value `kong:"-" env:"BANKAUTH_STORE" group:"Vault" secret:"" file:"" help:"Where the vault's records lie. Default: SQLite in the data folder, the only one in this release."`
-	VaultKey secret.Value `kong:"-" env:"BANKAUTH_VAULT_KEY" group:"Vault" secret:"" file:"" help:"Key that wraps the vault's own: 32 bytes in base64, or keyring:. Default: the keyring when one answers, else a key file made on first use."`
+	VaultKey secret.Value `kong:"-" env:"BANKAUTH_VAULT_KEY" group:"Vault" secret:"" file:"" help:"Key that wraps the vault's own: 32 bytes in base64, or keyring:. Default: the systemd credential bankauth-vault-key, else the keyring when one answers, else a key file made on first use."`
+
+	// VaultKeyFile is what BANKAUTH_VAULT_KEY_FILE names.
+	VaultKeyFile string `kong:"-"`
 
 	Expose string `name:"expose" env:"BANKAUTH_EXPOSE" group:"Answers" enum:"handle, token, full" default:"handle" help:"What the tools let through: ${enum}. handle: no secret in either direction. token: results also carry access_token. full: for programs, never for models."`
 
@@ -57,12 +60,7 @@ func (s *Settings) ReadSecrets(e Environment) error {
 		return fault.New(fault.NotConfigured, "BANKAUTH_STORE is set, and this release keeps its vault in SQLite only",
 			"unset BANKAUTH_STORE and BANKAUTH_STORE_FILE; PostgreSQL comes with the vault's own release, and BANKAUTH_DATA_DIR says where the SQLite file lies")
 	}
-	key, err := e.Secret("BANKAUTH_VAULT_KEY")
-	if err != nil {
-		return err
-	}
-	s.VaultKey = key
-	return nil
+	return s.readKey(e)
 }
 
 // Offered returns those of the known providers that are to be offered, in the

@@ -33,13 +33,16 @@ func Table() []Row {
 
 // settingRows are the settings that do not belong to one provider.
 func settingRows() []Row {
-	return slices.Concat(rowsOf(reflect.TypeFor[Settings]()), rowsOf(reflect.TypeFor[Access]()), rowsOf(reflect.TypeFor[Serving]()))
+	return slices.Concat(rowsOf(reflect.TypeFor[Settings]()), rowsOf(reflect.TypeFor[NewKey]()), rowsOf(reflect.TypeFor[Access]()), rowsOf(reflect.TypeFor[Serving]()))
 }
 
 func rowsOf(declared reflect.Type) []Row {
 	var rows []Row
 	for i := range declared.NumField() {
 		tag := declared.Field(i).Tag
+		if tag.Get("env") == "" {
+			continue // no setting of its own
+		}
 		row := Row{Variable: tag.Get("env"), Default: tag.Get("default"), Group: tag.Get("group")}
 		row.Help = strings.ReplaceAll(tag.Get("help"), "${enum}", tag.Get("enum"))
 		_, row.File = tag.Lookup("file")

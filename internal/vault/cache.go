@@ -1,6 +1,8 @@
 package vault
 
 import (
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -19,6 +21,7 @@ type cache struct {
 	byID  map[Identity]*entry
 	byRef map[string]*entry
 	dirty []*entry
+	heard map[string]bool // attempts whose answers have been heard: as good as gone
 }
 
 // entry is a cached record. Its box is made once: deriving a key costs more
@@ -33,7 +36,7 @@ type entry struct {
 }
 
 func newCache() cache {
-	return cache{byID: map[Identity]*entry{}, byRef: map[string]*entry{}}
+	return cache{byID: map[Identity]*entry{}, byRef: map[string]*entry{}, heard: map[string]bool{}}
 }
 
 // put adds e, and makes room by dropping any other that is written.
@@ -106,11 +109,13 @@ func (v *Vault) behind() *job {
 	batch := make([]late, 0, len(line))
 	for _, e := range line {
 		if !e.gone {
+			v.rebox(e)
 			batch = append(batch, late{e: e, rec: e.rec, seq: e.seq})
 		}
 	}
+	heard := slices.Collect(maps.Keys(v.cache.heard))
 	v.mu.Unlock()
-	if len(batch) == 0 {
+	if len(batch) == 0 && len(heard) == 0 {
 		return nil
 	}
 	return &job{
@@ -120,18 +125,66 @@ func (v *Vault) behind() *job {
 					return err
 				}
 			}
-			return nil
+			return v.forgetAttempts(t, heard)
 		},
-		after: func(err error) { v.settleLate(batch, err) },
+		after: func(err error) {
+			v.settleLate(batch, err)
+			v.settleHeard(heard, err)
+		},
 	}
 }
+
+func (v *Vault) settleHeard(heard []string, err error) {
+	if err != nil {
+		return // as long as they are remembered, nobody is answered by them
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, name := range heard {
+		delete(v.cache.heard, name)
+	}
+}
+
+// rebox gives e a box of the present key. The caller holds v.mu.
+func (v *Vault) rebox(e *entry) {
+	s := v.sealer()
+	if e.box.key == s.current {
+		return
+	}
+	if b, err := s.fresh(e.rec.Identity.Grant, e.rec.Ref); err == nil {
+		e.box = b
+	}
+}
+
+// forgetAttempts takes away those whose answers have been heard, and those
+// that nobody has come back for.
+func (v *Vault) forgetAttempts(t *transaction, heard []string) error {
+	for _, name := range heard {
+		if _, err := t.exec(endHeard, name); err != nil {
+			return err
+		}
+	}
+	if len(heard) == 0 {
+		return nil
+	}
+	now := v.now()
+	_, err := t.exec(endAttempts, millis(now), millis(now.Add(-attemptsFor)))
+	return err
+}
+
+// attemptsFor is how long an attempt to spend a code or to make a user is kept
+// for a repeat.
+const attemptsFor = 24 * time.Hour
 
 func (v *Vault) writeLate(t *transaction, l *late) error {
 	l.wrote = written
 	for {
 		ok, err := update(t, l.e.box, &l.rec, l.seq)
-		if err != nil || ok {
+		if err != nil {
 			return err
+		}
+		if ok {
+			return v.audit(t, event{what: auditRenewed, ref: l.rec.Ref, generation: l.rec.Generation})
 		}
 		r, there, err := one(t, selectByRef, l.rec.Ref)
 		if err != nil {

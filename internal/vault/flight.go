@@ -50,12 +50,12 @@ func (v *Vault) lead(ctx context.Context, key flightKey, work func(ctx context.C
 	ctx = context.WithoutCancel(ctx)
 	v.crew.fly(func() {
 		defer v.flying.Done()
-		v.land(key, f, func() (Record, bool, error) { return work(ctx) })
+		v.run(key, f, func() (Record, bool, error) { return work(ctx) })
 	})
 	return f
 }
 
-func (v *Vault) land(key flightKey, f *flight, work func() (Record, bool, error)) {
+func (v *Vault) run(key flightKey, f *flight, work func() (Record, bool, error)) {
 	ended := false
 	defer func() {
 		if !ended { // a panic in the mint: the waiters must not hang
@@ -80,13 +80,21 @@ func (f *flight) wait(ctx context.Context) (Record, bool, error) {
 		return f.rec, f.reused, f.err
 	default:
 	}
+	patience := time.NewTimer(waitMost)
+	defer patience.Stop()
 	select {
 	case <-f.done:
 		return f.rec, f.reused, f.err
 	case <-ctx.Done():
 		return Record{}, false, ctx.Err()
+	case <-patience.C:
+		return Record{}, false, fault.New(fault.Busy, "the provider has not answered yet", "call again in a moment: what it answers is kept")
 	}
 }
+
+// waitMost is how long a caller waits for a mint: hosts give up after about a
+// minute. The mint goes on.
+const waitMost = 45 * time.Second
 
 // chill notes how a mint ended. The caller holds v.mu.
 func (v *Vault) chill(key flightKey, err error) {
@@ -102,10 +110,7 @@ func (v *Vault) chill(key flightKey, err error) {
 	}
 	now := v.now()
 	c := v.cold[key]
-	span := min(coolFirst<<min(c.failed, 4), coolMost)
-	if f.RetryAfter > 0 {
-		span = min(f.RetryAfter, coolAsked)
-	}
+	span := coolFor(c.failed, f.RetryAfter)
 	if len(v.cold) >= coldSize {
 		maps.DeleteFunc(v.cold, func(_ flightKey, old cooling) bool { return !now.Before(old.until) })
 	}
@@ -115,6 +120,15 @@ func (v *Vault) chill(key flightKey, err error) {
 	v.cold[key] = cooling{until: now.Add(span), failed: c.failed + 1, fault: f}
 }
 
+// coolFor is how long a provider is left alone after failed failures in a row,
+// counted before this one, or as long as it asked for.
+func coolFor(failed int, asked time.Duration) time.Duration {
+	if asked > 0 {
+		return min(asked, coolAsked)
+	}
+	return min(coolFirst<<min(failed, 4), coolMost)
+}
+
 // cooled returns the fault that key still has to wait for, or nil. The caller
 // holds v.mu.
 func (v *Vault) cooled(key flightKey) error {
@@ -122,7 +136,7 @@ func (v *Vault) cooled(key flightKey) error {
 		return nil
 	}
 	c, ok := v.cold[key]
-	left := c.until.Sub(v.now())
+	left := pauseLeft(c.until, v.now())
 	if !ok || left <= 0 {
 		return nil
 	}

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,8 +19,12 @@ import (
 //
 //	vault.db (and -wal, -shm)   the store
 //	vault.key                   the user's key, where no keyring keeps it
-//	vault.lock                  held while the vault is made
+//	vault.key.next              the user's next key, while it is being changed
+//	vault.lock                  held while the vault is made, brought up to date or given a new key
+//	vault.head                  how far the audit has come; tells a store that was put back
+//	vault.reserve               a mebibyte that is given up when the disk is full
 //	locks/xx                    held while a token is refreshed, by the ref's first two letters
+//	spill/                      answers that the store could not take, sealed
 //
 // The folder is 0700 and the files 0600; other modes are refused, not mended,
 // because whoever set them may have read the files already. Only a folder that
@@ -30,13 +35,21 @@ func (f folder) store() string   { return filepath.Join(string(f), "vault.db") }
 func (f folder) journal() string { return f.store() + "-wal" }
 func (f folder) fresh() string   { return f.store() + ".new" }
 func (f folder) key() string     { return filepath.Join(string(f), "vault.key") }
+func (f folder) nextKey() string { return f.key() + ".next" }
 func (f folder) making() string  { return filepath.Join(string(f), "vault.lock") }
 func (f folder) locks() string   { return filepath.Join(string(f), "locks") }
+func (f folder) head() string    { return filepath.Join(string(f), "vault.head") }
+func (f folder) reserve() string { return filepath.Join(string(f), "vault.reserve") }
+func (f folder) spill() string   { return filepath.Join(string(f), "spill") }
 
-// stripe is the lock file of ref. 1,024 of them: two refs that share one only
-// wait for each other.
-func (f folder) stripe(ref string) string {
-	return filepath.Join(f.locks(), ref[len(refPrefix):len(refPrefix)+2])
+// stripe is the lock file of a name. 1,024 of them: two names that share one
+// only wait for each other.
+func (f folder) stripe(name string) string {
+	if validRef(name) {
+		return filepath.Join(f.locks(), name[len(refPrefix):len(refPrefix)+2])
+	}
+	sum := sha256.Sum256([]byte(name))
+	return filepath.Join(f.locks(), refEncoding.EncodeToString(sum[:5])[:2])
 }
 
 // exists reports whether the folder is there, and refuses one that others can
@@ -127,6 +140,26 @@ func file(what, path string) (bool, error) {
 	return true, private(what, path, info, "600")
 }
 
+// mounted is file for one that an administrator has put there for us: root may
+// own it, and our group may then read it, as files that systemd or a container
+// is given come. Everybody may not.
+func mounted(what, where, path string) (bool, error) {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, refuse(what+" cannot be read", "give your user access to "+where, err)
+	}
+	if !info.Mode().IsRegular() {
+		return false, refuse(what+" is not a regular file", "look at "+where+": only a plain file may stand there, and no link", nil)
+	}
+	if !ours(info) && roots(info) && info.Mode().Perm()&0o037 == 0 {
+		return true, nil
+	}
+	return true, private(what, where, info, "600")
+}
+
 func private(what, path string, info fs.FileInfo, mode string) error {
 	if !ours(info) {
 		return refuse(what+" belongs to another user", "run as the owner of "+path+", or set BANKAUTH_DATA_DIR to a folder of your own", nil)
@@ -141,8 +174,8 @@ func private(what, path string, info fs.FileInfo, mode string) error {
 // The kernel frees a lock with its process, so there are no stale ones.
 const lockPoll = 5 * time.Millisecond
 
-// hold takes the lock file at path, waiting at most until ctx ends.
-func hold(ctx context.Context, path string) (release func(), err error) {
+// lockFile takes the lock file at path, waiting at most until ctx ends.
+func lockFile(ctx context.Context, path string) (release func(), err error) {
 	l := flock.New(path, flock.SetPermissions(0o600))
 	if _, err := l.TryLockContext(ctx, lockPoll); err != nil {
 		return nil, fmt.Errorf("locking %q: %w", filepath.Base(path), err)
@@ -150,8 +183,19 @@ func hold(ctx context.Context, path string) (release func(), err error) {
 	return func() { _ = l.Close() }, nil
 }
 
-// tryHold takes the lock file at path if it is free.
-func tryHold(path string) (release func(), ok bool) {
+// lock keeps others from making the vault, from bringing it up to date and from
+// changing its key.
+func (f folder) lock(ctx context.Context) (release func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	if release, err = lockFile(ctx, f.making()); err != nil {
+		return nil, unusable("the vault's folder cannot be locked", "make sure that your user may write "+string(f)+" and call again", err)
+	}
+	return release, nil
+}
+
+// tryLockFile takes the lock file at path if it is free.
+func tryLockFile(path string) (release func(), ok bool) {
 	l := flock.New(path, flock.SetPermissions(0o600))
 	if held, err := l.TryLock(); err != nil || !held {
 		_ = l.Close()

@@ -11,6 +11,8 @@ import (
 // of its own, and Go cannot ask for it.
 func ours(fs.FileInfo) bool { return true }
 
+func roots(fs.FileInfo) bool { return false }
+
 func open(fs.FileInfo) bool { return false }
 
 func syncDirectory(*os.File) error { return nil }

@@ -15,46 +15,74 @@ import (
 // Key says where the user's key comes from, 32 bytes that open the vault. The
 // zero Key asks the OS keyring (service "bankauth"), and where none answers
 // keeps a file vault.key of mode 0600 in the vault's folder, made on first
-// use. Value and File together are refused.
+// use. Value and File together are refused. A file is read each time that the
+// key is needed.
 type Key struct {
-	Value   secret.Value // base64, from BANKAUTH_VAULT_KEY
-	File    string       // names a file with base64, from BANKAUTH_VAULT_KEY_FILE
-	Keyring bool         // nothing but the keyring will do
+	Value secret.Value // base64, from BANKAUTH_VAULT_KEY
+	File  string       // names a file with base64, from BANKAUTH_VAULT_KEY_FILE
+	// Credential names the file that systemd's LoadCredential makes; where it is
+	// not there, it counts as not given. Value, File and Keyring go before it.
+	Credential string
+	Keyring    bool // nothing but the keyring will do
+	anew       bool // it is the one that Rekey was given
 }
+
+// variable is where the user has named the key.
+func (k Key) variable() string {
+	if k.anew {
+		return "BANKAUTH_VAULT_NEW_KEY"
+	}
+	return "BANKAUTH_VAULT_KEY"
+}
+
+// CredentialName is what the systemd credential with the key is called.
+const CredentialName = "bankauth-vault-key"
 
 // Where a key came from, as Status says it and as the vault remembers it.
 const (
-	sourceValue   = "environment"
-	sourceNamed   = "file"
-	sourceOwn     = "key file"
-	sourceKeyring = "keyring"
-	sourceMemory  = "memory"
+	sourceValue      = "environment"
+	sourceNamed      = "file"
+	sourceCredential = "systemd credential"
+	sourceOwn        = "key file"
+	sourceKeyring    = "keyring"
+	sourceMemory     = "memory"
 )
 
 // userKey is the key and where it came from.
 type userKey struct {
 	bytes  []byte
 	source string
-	path   string // of the file; "" where there is none
+	path   string // of the file, where it is not the user who named it; else ""
+	next   bool   // it is a new one, and has its passing name still
 }
 
 // given returns the key that the user named, or nil where none was.
 func (k Key) given() (*userKey, error) {
 	switch {
 	case !k.Value.IsZero() && k.File != "":
-		return nil, refuse("two keys are given for the vault", "set only one of BANKAUTH_VAULT_KEY and BANKAUTH_VAULT_KEY_FILE", nil)
+		return nil, refuse("two keys are given for the vault", "set only one of "+k.variable()+" and "+k.variable()+"_FILE", nil)
 	case !k.Value.IsZero():
 		b, err := parseKey(k.Value.Reveal())
 		if err != nil {
-			return nil, refuse("BANKAUTH_VAULT_KEY is not a key", "set it to 32 bytes in base64, such as `openssl rand -base64 32` prints", err)
+			return nil, refuse(k.variable()+" is not a key", "set it to 32 bytes in base64, such as `openssl rand -base64 32` prints", err)
 		}
 		return &userKey{bytes: b, source: sourceValue}, nil
 	case k.File != "":
-		b, err := readKeyFile("the vault's key file", k.File)
+		// The path stands in no text: it may be a secret in the wrong variable.
+		b, err := givenFile("the file that "+k.variable()+"_FILE names", "that file", k.File)
 		if err != nil {
 			return nil, err
 		}
-		return &userKey{bytes: b, source: sourceNamed, path: k.File}, nil
+		return &userKey{bytes: b, source: sourceNamed}, nil
+	case k.Credential != "" && !k.Keyring:
+		b, err := givenFile("the systemd credential "+CredentialName, "its file", k.Credential)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		return &userKey{bytes: b, source: sourceCredential}, nil
 	}
 	return nil, nil
 }
@@ -71,25 +99,55 @@ func (k Key) existing(f folder, m meta) (*userKey, error) {
 	}
 	switch m.source {
 	case sourceKeyring:
-		text, err := keyringGet(m.account())
-		if err != nil {
-			return nil, refuse("the vault's key is in the OS keyring, which does not give it",
-				"unlock the keyring of your desktop session and call again", err)
-		}
-		b, err := parseKey(text)
-		if err != nil {
-			return nil, refuse("the OS keyring's entry for bankauth is not a key", "restore the entry "+m.account()+" of service bankauth", err)
-		}
-		return &userKey{bytes: b, source: sourceKeyring}, nil
+		return fitting(m, func(next bool) (*userKey, error) { return fromKeyring(m, next) })
 	case sourceOwn:
-		b, err := readKeyFile("the vault's key file", f.key())
-		if err != nil {
-			return nil, err
-		}
-		return &userKey{bytes: b, source: sourceOwn, path: f.key()}, nil
+		return fitting(m, func(next bool) (*userKey, error) { return fromFolder(f, next) })
 	}
 	return nil, refuse("the vault was made with a key of your own, which is not set",
 		"set BANKAUTH_VAULT_KEY or BANKAUTH_VAULT_KEY_FILE to the key it was made with", nil)
+}
+
+// fitting returns the key, or the one that a rekey was cut off before naming,
+// whichever the vault says is its own. Where neither is, the answer is the key.
+func fitting(m meta, from func(next bool) (*userKey, error)) (*userKey, error) {
+	u, err := from(false)
+	if err == nil && m.fits(u) == nil {
+		return u, nil
+	}
+	if next, nerr := from(true); nerr == nil && m.fits(next) == nil {
+		next.next = true
+		return next, nil
+	}
+	return u, err
+}
+
+func fromKeyring(m meta, next bool) (*userKey, error) {
+	account := m.account()
+	if next {
+		account = m.nextAccount()
+	}
+	text, err := keyringGet(account)
+	if err != nil {
+		return nil, refuse("the vault's key is in the OS keyring, which does not give it",
+			"unlock the keyring of your desktop session and call again", err)
+	}
+	b, err := parseKey(text)
+	if err != nil {
+		return nil, refuse("the OS keyring's entry for bankauth is not a key", "restore the entry "+account+" of service bankauth", err)
+	}
+	return &userKey{bytes: b, source: sourceKeyring}, nil
+}
+
+func fromFolder(f folder, next bool) (*userKey, error) {
+	path := f.key()
+	if next {
+		path = f.nextKey()
+	}
+	b, err := readKeyFile("the vault's key file", path)
+	if err != nil {
+		return nil, err
+	}
+	return &userKey{bytes: b, source: sourceOwn, path: f.key()}, nil
 }
 
 // first finds or makes the key of a vault that is about to be made. account
@@ -127,19 +185,30 @@ func (k Key) first(f folder, account string, random io.Reader) (*userKey, error)
 // readKeyFile returns a fault whose cause is fs.ErrNotExist where no file is.
 func readKeyFile(what, path string) ([]byte, error) {
 	there, err := file(what, path)
+	return keyIn(what, path, path, there, err)
+}
+
+// givenFile is readKeyFile for a file that somebody else has put there for us;
+// where says which one it is in place of its path.
+func givenFile(what, where, path string) ([]byte, error) {
+	there, err := mounted(what, where, path)
+	return keyIn(what, where, path, there, err)
+}
+
+func keyIn(what, where, path string, there bool, err error) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
 	if !there {
-		return nil, refuse(what+" is missing", "put the key back at "+path+"; without it nobody can open this vault", fs.ErrNotExist)
+		return nil, refuse(what+" is missing", "put the key back at "+where+"; without it nobody can open this vault", fs.ErrNotExist)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, refuse(what+" cannot be read", "give your user access to "+path, err)
+		return nil, refuse(what+" cannot be read", "give your user access to "+where, err)
 	}
 	b, err := parseKey(string(text))
 	if err != nil {
-		return nil, refuse(what+" holds no key", "put 32 bytes in base64 into "+path, err)
+		return nil, refuse(what+" holds no key", "put 32 bytes in base64 into "+where, err)
 	}
 	return b, nil
 }
@@ -159,7 +228,8 @@ func writeKeyFile(f folder, text string) error {
 var errKeySize = errors.New("a key has 32 bytes")
 
 func parseKey(text string) ([]byte, error) {
-	text = strings.TrimRight(strings.TrimSpace(text), "=")
+	// Editors on Windows begin a file with a byte order mark.
+	text = strings.TrimRight(strings.TrimSpace(strings.TrimPrefix(text, "\ufeff")), "=")
 	enc := base64.RawStdEncoding
 	if strings.ContainsAny(text, "-_") {
 		enc = base64.RawURLEncoding

@@ -64,6 +64,18 @@ func keyringKeeps(account, text string) bool {
 	return err == nil && got == text
 }
 
+// keyringDrop forgets account, if the keyring is quick about it.
+func keyringDrop(account string) {
+	c := make(chan struct{})
+	go func() { _ = keyring.Delete(keyringService, account); close(c) }()
+	t := time.NewTimer(keyringWait)
+	defer t.Stop()
+	select {
+	case <-c:
+	case <-t.C:
+	}
+}
+
 // keyringLikely spares a machine without a session bus the library's attempt
 // to start one: it runs dbus-launch, which stays behind.
 func keyringLikely() bool {

@@ -19,7 +19,9 @@ import (
 //   - password: one record for each Identity, minted by every call; calls at
 //     the same time share one mint.
 //   - every other grant: a new record and a mint of its own, on disk before
-//     Obtain returns.
+//     Obtain returns. Where the policy names what is spent by it (Once), a
+//     repeat of a call whose answer nobody has heard gets the record that it
+//     made.
 //
 // A transient fault keeps the provider from being asked for a few seconds; the
 // same fault with the rest of that time in RetryAfter is the answer then,
@@ -36,7 +38,7 @@ func (v *Vault) Obtain(ctx context.Context, id Identity, p Policy, mint Mint) (r
 	}
 	key := flightKey{id: id}
 	if id.Grant != grantPassword {
-		if key.ref, err = v.draw(); err != nil {
+		if key.ref, err = v.onceName(id, p); err != nil {
 			return Record{}, false, storeFault(err)
 		}
 	}
@@ -47,16 +49,32 @@ func (v *Vault) Obtain(ctx context.Context, id Identity, p Policy, mint Mint) (r
 	}
 	f := v.flights[key]
 	if f == nil {
-		if err := v.cooled(key); err != nil && !p.Force {
+		if err := v.cooled(key); err != nil && !p.Force && key.ref == "" { // another code is another consent
 			v.mu.Unlock()
 			return Record{}, false, err
 		}
 		f = v.lead(ctx, key, func(ctx context.Context) (Record, bool, error) {
-			return v.grant(ctx, id, key.ref, p, mint)
+			if key.ref == "" {
+				return v.grant(ctx, id, p, mint)
+			}
+			return v.once(ctx, id, key.ref, p, mint)
 		})
 	}
 	v.mu.Unlock()
-	return f.wait(ctx)
+	rec, reused, err = f.wait(ctx)
+	if err == nil && key.ref != "" {
+		v.heard(key.ref)
+	}
+	return rec, reused, err
+}
+
+// onceName names the attempt for what the policy says can be spent once; where
+// it says nothing, no other call means the same.
+func (v *Vault) onceName(id Identity, p Policy) (string, error) {
+	if !p.Once.IsZero() {
+		return v.nameOnce(id, p.Once), nil
+	}
+	return v.draw()
 }
 
 // Holds reports whether Obtain would return a client_credentials token for id
@@ -163,8 +181,11 @@ func (v *Vault) keepClient(id Identity, t token.Token) (Record, error) {
 	}
 	var kept stored
 	err = v.writer.do(false, func(tx *transaction) (err error) {
-		kept, err = v.adopt(tx, id, ref, t)
-		return err
+		kept, err = v.adopt(tx, id, ref, minted(Record{Identity: id}, t, v.now()))
+		if err != nil {
+			return err
+		}
+		return v.audit(tx, event{what: auditMade, ref: kept.rec.Ref, generation: kept.rec.Generation})
 	})
 	if err != nil {
 		return Record{}, storeFault(err)
@@ -178,7 +199,7 @@ func (v *Vault) keepClient(id Identity, t token.Token) (Record, error) {
 // load brings a client_credentials record from the store into the cache; nil
 // where there is none.
 func (v *Vault) load(id Identity) (*entry, error) {
-	r, there, err := one(v.reader, selectByLookup, v.sealer.identity(id))
+	r, there, err := one(v.reader, selectByLookup, v.sealer().identity(id))
 	if err != nil || !there {
 		return nil, err
 	}
@@ -194,7 +215,7 @@ func (v *Vault) remember(r row) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := v.sealer.box(r.kind, r.ref)
+	b, err := v.sealer().fresh(r.kind, r.ref)
 	if err != nil {
 		return nil, err
 	}

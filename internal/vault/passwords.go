@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"bankauth/internal/fault"
@@ -26,40 +27,40 @@ func (v *Vault) KeepPassword(ctx context.Context, a Account, password secret.Val
 	if password.IsZero() {
 		return fault.New(fault.Internal, "an empty password cannot be kept", "report this with the correlation id")
 	}
-	return v.passwords(ctx, a, func(tx *transaction, lookup []byte) error {
-		return v.writePassword(tx, a, lookup, pending, encodePassword(password))
+	return v.passwords(ctx, a, auditPasswordKept, func(tx *transaction, lookup []byte) (bool, error) {
+		return true, v.writePassword(tx, a, lookup, pending, encodePassword(password))
 	})
 }
 
 // ConfirmPassword makes the pending password the account's own. Without a
 // pending one nothing happens.
 func (v *Vault) ConfirmPassword(ctx context.Context, a Account) error {
-	return v.passwords(ctx, a, func(tx *transaction, lookup []byte) error {
+	return v.passwords(ctx, a, auditPasswordConfirmed, func(tx *transaction, lookup []byte) (bool, error) {
 		plain, found, err := v.readPassword(tx, lookup, pending)
 		if err != nil || !found {
-			return err
+			return false, err
 		}
 		if err := v.writePassword(tx, a, lookup, confirmed, plain); err != nil {
-			return err
+			return false, err
 		}
 		_, err = tx.exec(deletePassword, lookup, pending)
-		return err
+		return true, err
 	})
 }
 
 // AbandonPassword forgets the pending password only.
 func (v *Vault) AbandonPassword(ctx context.Context, a Account) error {
-	return v.passwords(ctx, a, func(tx *transaction, lookup []byte) error {
-		_, err := tx.exec(deletePassword, lookup, pending)
-		return err
+	return v.passwords(ctx, a, auditPasswordAbandoned, func(tx *transaction, lookup []byte) (bool, error) {
+		n, err := tx.exec(deletePassword, lookup, pending)
+		return n > 0, err
 	})
 }
 
 // ForgetPassword forgets all that is kept for a.
 func (v *Vault) ForgetPassword(ctx context.Context, a Account) error {
-	return v.passwords(ctx, a, func(tx *transaction, lookup []byte) error {
-		_, err := tx.exec(deletePasswords, lookup)
-		return err
+	return v.passwords(ctx, a, auditPasswordForgotten, func(tx *transaction, lookup []byte) (bool, error) {
+		n, err := tx.exec(deletePasswords, lookup)
+		return n > 0, err
 	})
 }
 
@@ -87,7 +88,8 @@ func (v *Vault) Password(ctx context.Context, a Account) (secret.Value, bool, er
 	return secret.Value{}, false, nil
 }
 
-func (v *Vault) passwords(ctx context.Context, a Account, run func(tx *transaction, lookup []byte) error) error {
+// passwords runs a change, which reports whether it has changed anything.
+func (v *Vault) passwords(ctx context.Context, a Account, what string, run func(tx *transaction, lookup []byte) (bool, error)) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -97,22 +99,32 @@ func (v *Vault) passwords(ctx context.Context, a Account, run func(tx *transacti
 	}
 	defer leave()
 	lookup := v.accountLookup(a)
-	if err := v.writer.do(true, func(tx *transaction) error { return run(tx, lookup) }); err != nil {
+	err = v.writer.do(true, func(tx *transaction) error {
+		changed, err := run(tx, lookup)
+		if err != nil || !changed {
+			return err
+		}
+		return v.audit(tx, event{what: what})
+	})
+	if err != nil {
 		return storeFault(err)
 	}
 	return nil
 }
 
 func (v *Vault) accountLookup(a Account) []byte {
-	return v.sealer.lookup("account", a.Principal, a.Provider, a.Environment, a.Client, a.User)
+	return v.sealer().lookup("account", a.Principal, a.Provider, a.Environment, a.Client, a.User)
 }
 
-func (v *Vault) passwordBox(lookup []byte, state string) (*box, error) {
-	return v.sealer.box(kindPassword, string(joined(state, string(lookup))))
-}
+// passwordName binds a sealed password to its account and state.
+func passwordName(lookup []byte, state string) string { return string(joined(state, string(lookup))) }
 
 func (v *Vault) writePassword(tx *transaction, a Account, lookup []byte, state string, plain []byte) error {
-	b, err := v.passwordBox(lookup, state)
+	return v.putPassword(tx, v.sealer().owner(a.Principal), lookup, state, plain)
+}
+
+func (v *Vault) putPassword(tx *transaction, owner, lookup []byte, state string, plain []byte) error {
+	b, err := v.sealer().fresh(kindPassword, passwordName(lookup, state))
 	if err != nil {
 		return err
 	}
@@ -120,7 +132,7 @@ func (v *Vault) writePassword(tx *transaction, a Account, lookup []byte, state s
 	if err != nil {
 		return err
 	}
-	_, err = tx.exec(upsertPassword, lookup, state, v.sealer.owner(a.Principal), seq+1, millis(v.now()), b.seal(plain, seq+1))
+	_, err = tx.exec(upsertPassword, lookup, state, owner, b.key, seq+1, millis(v.now()), b.seal(plain, seq+1))
 	return err
 }
 
@@ -133,12 +145,15 @@ func (v *Vault) readPassword(q querier, lookup []byte, state string) ([]byte, bo
 	if !rows.Next() {
 		return nil, false, rows.Err()
 	}
-	var seq int64
+	var key, seq int64
 	var sealed []byte
-	if err := rows.Scan(&seq, &sealed); err != nil {
+	if err := rows.Scan(&key, &seq, &sealed); err != nil {
 		return nil, false, fmt.Errorf("reading a password: %w", err)
 	}
-	b, err := v.passwordBox(lookup, state)
+	b, err := v.box(key, kindPassword, passwordName(lookup, state))
+	if errors.Is(err, errDamaged) {
+		return nil, false, nil
+	}
 	if err != nil {
 		return nil, false, err
 	}

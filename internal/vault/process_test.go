@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"bankauth/internal/fault"
 	"bankauth/internal/secret"
 	"bankauth/internal/token"
 	"bankauth/internal/vault"
@@ -344,6 +345,28 @@ func TestCutOffRefreshIsUncertainUntilTheNextSuccess(t *testing.T) {
 	}
 	if got, err = v.Get(context.Background(), me, r.Ref); err != nil || got.State != vault.Live {
 		t.Fatalf("and stored: %+v %v", got, err)
+	}
+}
+
+func TestALostAnswerIsNamed(t *testing.T) {
+	dir := folder(t)
+	v := open(t, withKey(dir))
+	r := obtain(t, v, identity("authorization_code", ""), vault.Policy{}, (&bank1{}).mint)
+	p := spawn(t, order{Do: "hang", Dir: dir, Ref: r.Ref})
+	p.push()
+	p.expect("minting")
+	p.kill()
+	cut, err := v.Get(context.Background(), me, r.Ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	strict := &bank{}
+	strict.fail.Store(fault.New(fault.Reauthorize, "dead", "consent"))
+	for range 2 { // the second answer is the store's own
+		_, _, err = v.Refresh(context.Background(), me, r.Ref, vault.Policy{Rotation: "strict"}, strict.mint)
+		if code(err) != fault.Reauthorize || fault.From(err).Message != "dead; "+cut.Reason {
+			t.Fatalf("got %v, want the attempt of %q", err, cut.Reason)
+		}
 	}
 }
 

@@ -6,27 +6,27 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"bankauth/internal/fault"
 )
 
 // reader reads through a few connections of its own; in WAL mode it waits for
 // no writer.
 type reader struct {
 	db    *sql.DB
+	as    *dialect
 	mu    sync.Mutex
 	stmts map[string]*sql.Stmt
 }
 
-func newReader(path string) (*reader, error) {
-	db, err := openReader(path)
-	if err != nil {
-		return nil, err
-	}
-	return newReaderOf(db), nil
+func newReader(db *sql.DB, as *dialect) *reader {
+	return &reader{db: db, as: as, stmts: map[string]*sql.Stmt{}}
 }
 
-func newReaderOf(db *sql.DB) *reader { return &reader{db: db, stmts: map[string]*sql.Stmt{}} }
-
 func (r *reader) query(query string, args ...any) (*sql.Rows, error) {
+	if !r.as.prepared {
+		return r.db.QueryContext(context.Background(), r.as.spell(query), args...)
+	}
 	r.mu.Lock()
 	s := r.stmts[query]
 	if s == nil {
@@ -39,6 +39,14 @@ func (r *reader) query(query string, args ...any) (*sql.Rows, error) {
 	}
 	r.mu.Unlock()
 	return s.QueryContext(context.Background(), args...)
+}
+
+// spell returns query as the dialect wants it.
+func (d *dialect) spell(query string) string {
+	if d.bind == nil {
+		return query
+	}
+	return d.bind(query)
 }
 
 func (r *reader) close() error {
@@ -58,11 +66,11 @@ type querier interface {
 type row struct {
 	ref, kind string
 	lookup    []byte
+	key       int64 // the data key's id
 	seq       int64
 	state     string
 	sealed    []byte
-	intent    []byte // id of a refresh that was begun and not ended; nil where there is none
-	since     int64  // Unix milliseconds of that refresh's first attempt
+	attempt   attempt // of a refresh that was begun and not ended; its id is nil where there is none
 }
 
 func rowsOf(q querier, query string, args ...any) ([]row, error) {
@@ -74,11 +82,13 @@ func rowsOf(q querier, query string, args ...any) ([]row, error) {
 	var all []row
 	for rows.Next() {
 		var r row
-		var since sql.NullInt64
-		if err := rows.Scan(&r.ref, &r.kind, &r.lookup, &r.seq, &r.state, &r.sealed, &r.intent, &since); err != nil {
+		var op, state, code sql.NullString
+		var since, until, tries sql.NullInt64
+		if err := rows.Scan(&r.ref, &r.kind, &r.lookup, &r.key, &r.seq, &r.state, &r.sealed, &r.attempt.id, &op, &state, &since, &until, &tries, &code); err != nil {
 			return nil, fmt.Errorf("reading a record: %w", err)
 		}
-		r.since = since.Int64
+		r.attempt.name, r.attempt.ref, r.attempt.op, r.attempt.state, r.attempt.code = r.ref, r.ref, op.String, state.String, fault.Code(code.String)
+		r.attempt.since, r.attempt.until, r.attempt.tries = moment(since.Int64), moment(until.Int64), int(tries.Int64)
 		all = append(all, r)
 	}
 	if err := rows.Err(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bankauth/internal/fault"
+	"bankauth/internal/secret"
 	"bankauth/internal/token"
 )
 
@@ -40,6 +41,7 @@ type State string
 const (
 	Live        State = "live"        // as far as we know it works
 	Uncertain   State = "uncertain"   // a refresh was sent and no answer came
+	Suspect     State = "suspect"     // restored from a backup; not refreshed without a word from the operator
 	Reauthorize State = "reauthorize" // the provider ended it; kept, never sent again
 )
 
@@ -64,9 +66,15 @@ type Policy struct {
 	Margin time.Duration
 	// Deadline bounds the mint, not the wait for it; 0 means DefaultDeadline.
 	Deadline time.Duration
-	// Rotation is the provider's: none, grace, strict or unknown. It is kept
-	// with the intent, for whoever finds it after a crash.
+	// Rotation is what the provider does with a spent refresh token: none,
+	// grace, strict or unknown. It decides how often a request of which nobody
+	// knows what became is sent again.
 	Rotation string
+	// Grace is how long a spent refresh token works with Rotation grace; 0: not known.
+	Grace time.Duration
+	// Once is what the mint spends and nobody can spend again, such as an
+	// authorization code; zero where there is no such thing.
+	Once secret.Value
 }
 
 // What a zero Policy means.

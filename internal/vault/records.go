@@ -3,7 +3,8 @@ package vault
 import (
 	"context"
 	"errors"
-	"time"
+
+	"bankauth/internal/fault"
 )
 
 // Get returns principal's record called ref. An unknown ref and another
@@ -96,25 +97,27 @@ func (v *Vault) read(ref string) (row, Record, error) {
 	return r, rec, nil
 }
 
-// settle looks at an intent beside a record. Where nobody holds the record's
+// settle looks at an attempt beside a record. Where nobody holds the record's
 // lock, whoever wrote it was cut off, and what became of the refresh is
-// uncertain. The intent stays: how it may be tried again depends on it.
+// uncertain. The attempt stays: how it may be tried again depends on it.
 func (v *Vault) settle(r row, rec Record) (Record, error) {
-	if r.intent == nil || rec.State != Live {
+	if !r.attempt.cutOff() || r.attempt.op != opRefresh || rec.State != Live {
 		return rec, nil
 	}
-	release, free := tryHold(v.folder.stripe(r.ref))
+	h, free := v.locks.try(r.ref)
 	if !free {
 		return rec, nil // under way
 	}
-	defer release()
+	defer h.release()
+	if err := v.drain(); err != nil {
+		return Record{}, err
+	}
 	r, rec, err := v.read(r.ref)
-	if err != nil || r.intent == nil || rec.State != Live {
+	if err != nil || !r.attempt.cutOff() || rec.State != Live {
 		return rec, err
 	}
-	rec.State = Uncertain
-	rec.Reason = "a refresh was cut off at " + moment(r.since).Format(time.RFC3339) + " and its answer was lost"
-	if err := v.mark(rec, false, false); err != nil {
+	rec.State, rec.Reason = Uncertain, r.attempt.interrupted()
+	if err := v.mark(rec, r.attempt, false, event{what: auditUncertain, code: fault.Uncertain}); err != nil {
 		return Record{}, storeFault(err)
 	}
 	return rec, nil
@@ -134,15 +137,18 @@ func (v *Vault) List(ctx context.Context, principal string) ([]Record, error) {
 	if err := v.flush(); err != nil {
 		return nil, storeFault(err)
 	}
-	rows, err := rowsOf(v.reader, selectByOwner, v.sealer.owner(principal))
+	rows, err := rowsOf(v.reader, selectByOwner, v.sealer().owner(principal))
 	if err != nil {
 		return nil, storeFault(err)
 	}
 	var all []Record
 	for _, r := range rows {
 		rec, err := v.open(r)
-		if err != nil || rec.Identity.Principal != principal {
+		if errors.Is(err, errDamaged) || err == nil && rec.Identity.Principal != principal {
 			continue
+		}
+		if err != nil {
+			return nil, storeFault(err)
 		}
 		if rec, err = v.settle(r, rec); err != nil {
 			return nil, err
@@ -174,11 +180,15 @@ func (v *Vault) Forget(ctx context.Context, principal, ref string) error {
 	defer leave()
 	v.evict(ref)
 	err = v.writer.do(true, func(tx *transaction) error {
-		if _, err := tx.exec(deleteIntent, ref); err != nil {
+		for _, statement := range []string{endAttempt, deleteCandidates} {
+			if _, err := tx.exec(statement, ref); err != nil {
+				return err
+			}
+		}
+		if n, err := tx.exec(deleteRecord, ref); err != nil || n == 0 {
 			return err
 		}
-		_, err := tx.exec(deleteRecord, ref)
-		return err
+		return v.audit(tx, event{what: auditForgotten, ref: ref})
 	})
 	v.evict(ref) // whoever read it again meanwhile
 	if err != nil {

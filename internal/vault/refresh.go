@@ -3,32 +3,27 @@ package vault
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"time"
 
 	"bankauth/internal/fault"
 	"bankauth/internal/token"
 )
 
-const (
-	// lockWait is longer than a mint's default deadline, so that whoever waits
-	// for another process finds its answer.
-	lockWait = 25 * time.Second
-	// storeTries bounds how often the answer to a spent refresh token is
-	// written again where the store fails.
-	storeTries = 5
-	storePause = 100 * time.Millisecond
-)
+// lockWait is longer than a mint's default deadline, so that whoever waits for
+// another process finds its answer.
+const lockWait = 25 * time.Second
 
 // Refresh returns the token called ref with at least the policy's margin to
 // live, and whether it was handed out as it was. In this order: a fresh token
-// is handed out; callers at the same time share one mint; other processes wait
-// for a lock and then take the winner's token; an intent is on disk before
-// mint is called; the new token is on disk before anybody gets it. An answer
-// without a refresh token leaves the old one in place. Only a fault of code
-// Reauthorize ends the token: it is kept and marked, and answers the same
-// fault from then on. After any other fault the token is what it was.
+// of which nothing is in doubt is handed out; callers at the same time share
+// one mint; other processes wait for a lock and then take the winner's token;
+// an attempt is on disk before mint is called; the new token is on disk before
+// anybody gets it. An answer without a refresh token leaves the old one in
+// place. Where nobody knows what became of a request, mint is called again at
+// once, as the policy's rotation allows. Only a fault of code Reauthorize ends
+// the token, once no other refresh token of its own is left to try: it is kept
+// and marked, and answers the same fault from then on. After any other fault
+// the token is what it was.
 //
 // A client_credentials record is minted like Obtain does it. Cancelled contexts
 // and errors are as with Obtain, and so is the cool-down, which holds for a
@@ -45,10 +40,10 @@ func (v *Vault) Refresh(ctx context.Context, principal, ref string, p Policy, mi
 	if rec.Identity.Grant == grantClient {
 		return v.client(ctx, rec.Identity, p, true, rec.Generation, mint)
 	}
-	if rec.State == Reauthorize {
-		return Record{}, false, ended(rec)
+	if err := rec.barred(); err != nil {
+		return Record{}, false, err
 	}
-	if !p.Force && rec.Token.Fresh(v.now(), p.Margin) {
+	if !p.Force && rec.serves(v.now(), p) {
 		return rec, true, nil
 	}
 	if rec.Token.Refresh.IsZero() && rec.Identity.Grant != grantPassword {
@@ -77,136 +72,267 @@ func (v *Vault) Refresh(ctx context.Context, principal, ref string, p Policy, mi
 
 // renew is a flight of Refresh, under the lock of ref.
 func (v *Vault) renew(ctx context.Context, ref string, p Policy, seen int, mint Mint) (Record, bool, error) {
-	release, err := v.lock(ctx, ref)
+	h, err := v.lock(ctx, ref)
 	if err != nil {
 		return Record{}, false, err
 	}
-	defer release()
+	defer func() { h.release() }()
+	if err := v.drain(); err != nil {
+		return Record{}, false, err
+	}
 	r, old, err := v.read(ref)
 	if err != nil {
 		return Record{}, false, err
 	}
-	switch {
-	case old.State == Reauthorize:
-		return Record{}, false, ended(old)
+	if err := old.barred(); err != nil {
+		return Record{}, false, err
+	}
+	switch now := v.now(); {
 	case old.Generation > seen: // somebody was quicker; what they got is newer than what our caller knew
 		return old, !p.Force, nil
-	case !p.Force && old.Token.Fresh(v.now(), p.Margin):
+	case !p.Force && r.attempt.id == nil && old.serves(now, p):
 		return old, true, nil
+	case r.attempt.cooling(now) > 0:
+		return Record{}, false, cool(old, r.attempt, now)
 	}
-	lost := r.intent != nil
-	if err := v.intend(ref, opRefresh, p); err != nil {
+	a := r.attempt
+	lost := lostBefore(old, a)
+	a.name, a.ref, a.op, a.rotation = ref, ref, opRefresh, p.Rotation
+	if err := v.begin(&a, p.Deadline); err != nil {
 		return Record{}, false, storeFault(err)
 	}
-	t, err := ask(ctx, p, old, mint)
-	if err != nil && !t.Refresh.IsZero() {
-		return Record{}, false, v.salvaged(old, t, err)
+	if !h.lasts(p.Deadline) { // the store was slow, and somebody else may have begun
+		_ = v.end(a.name)
+		return Record{}, false, fault.New(fault.Busy, "the store was too slow to keep others from this token", "call again in a moment")
 	}
-	if err != nil {
-		return Record{}, false, v.refused(old, lost, err)
+	t, unheard, err := v.exchange(ctx, p, old, mint)
+	if unheard && lost == "" {
+		lost = a.unanswered()
 	}
-	rec, err := v.keep(ref, old, t)
-	return rec, false, err
+	switch {
+	case err == nil:
+		return v.keep(&h, answer{rec: minted(old, t, v.now()), before: old.Generation, attempt: a})
+	case !t.Refresh.IsZero():
+		return Record{}, false, v.salvage(&h, old, t, a, err)
+	case faultCode(err) == fault.Reauthorize:
+		return v.lastResort(ctx, &h, p, old, a, lost, mint, err)
+	}
+	return Record{}, false, v.failed(old, a, lost, err)
 }
 
-// salvaged keeps the refresh token of an answer of which nothing else can be
-// used: the provider gave it, so the one before it may be dead.
-func (v *Vault) salvaged(old Record, t token.Token, err error) error {
-	old.Token.Refresh = t.Refresh
-	old.State, old.Reason = Uncertain, "the answer to a refresh could not be used, but for its refresh token"
-	if werr := v.insist(v.marking(old, true)); werr != nil {
-		return storeFault(werr)
+// lostBefore says in words which answer to an earlier refresh of old may have
+// been lost; "" where none was.
+func lostBefore(old Record, a attempt) string {
+	switch {
+	case old.State == Uncertain:
+		return old.Reason
+	case a.cutOff() && a.op == opRefresh:
+		return a.interrupted()
 	}
-	return err
+	return ""
 }
 
-// keep writes the answer to a spent refresh token.
-func (v *Vault) keep(ref string, old Record, t token.Token) (rec Record, err error) {
-	rec = minted(old, t, v.now())
-	var gone bool
-	err = v.insist(func(tx *transaction) error {
-		r, there, err := one(tx, selectByRef, ref)
-		if gone = !there; err != nil || gone {
-			return err
-		}
-		if _, err := v.rewrite(tx, r, rec); err != nil {
-			return err
-		}
-		_, err = tx.exec(deleteIntent, ref)
-		return err
-	})
-	if err != nil {
-		return Record{}, storeFault(err)
+// faultCode returns the code of the fault in err; Uncertain where there is
+// none, because an error of another kind says nothing of the outcome.
+func faultCode(err error) fault.Code {
+	var f *fault.Fault
+	if !errors.As(err, &f) || f.Code == fault.Internal {
+		return fault.Uncertain
 	}
-	if gone { // forgotten meanwhile, as the user asked
-		return Record{}, unknownRef()
-	}
-	return rec, nil
+	return f.Code
 }
 
-// insist writes what cannot be had a second time: the answer to a refresh
-// token, a code or a password that was spent. Where the store fails it is
-// tried again, and past that is the place of a spill file.
-func (v *Vault) insist(run func(tx *transaction) error) (err error) {
-	for i := range storeTries {
-		if i > 0 {
-			time.Sleep(storePause << i)
-		}
-		if err = v.writer.do(true, run); err == nil {
+// Replays after an outcome that nobody knows. A provider that does not rotate,
+// or gives the old refresh token some grace, answers a second request as it
+// answered the first. With any other a replay can only win: if the first
+// request was carried out its answer is lost anyway, and if it was not, the
+// token still works.
+const (
+	replaysGraced = 3
+	replaysElse   = 1
+	// replayWindow is what replays may take, so that a caller who waits for a
+	// lock and for them still gets an answer in time.
+	replayWindow = 20 * time.Second
+)
+
+func (p Policy) replays() int {
+	if p.Rotation == "none" || p.Rotation == "grace" {
+		return replaysGraced
+	}
+	return replaysElse
+}
+
+// window is how long after the first request a replay may be sent.
+func (p Policy) window() time.Duration {
+	if p.Rotation == "grace" && p.Grace > 0 {
+		return min(replayWindow, max(0, p.Grace-5*time.Second))
+	}
+	return replayWindow
+}
+
+// exchange asks the provider, and again where nobody knows what became of the
+// request. unheard reports that an earlier answer was lost on the way.
+func (v *Vault) exchange(ctx context.Context, p Policy, old Record, mint Mint) (t token.Token, unheard bool, err error) {
+	began := v.now()
+	t, err = ask(ctx, p, old, mint)
+	for n := range p.replays() {
+		if err == nil || !t.Refresh.IsZero() || faultCode(err) != fault.Uncertain {
 			break
 		}
-	}
-	return err
-}
-
-// refused notes in the record why a refresh failed, and returns err. Where
-// that cannot be written the intent stays, and says as much.
-func (v *Vault) refused(old Record, lost bool, err error) error {
-	var f *fault.Fault
-	known := errors.As(err, &f)
-	switch {
-	case known && f.Code == fault.Reauthorize:
-		old.State, old.Reason = Reauthorize, f.Message
-		if lost {
-			old.Reason += "; the answer to an earlier refresh was lost"
+		if n > 0 && v.now().Sub(began) >= p.window() {
+			break
 		}
-		_ = v.mark(old, true, true)
-	case !known || f.Code == fault.Uncertain || f.Code == fault.Internal:
-		old.State, old.Reason = Uncertain, "a refresh was sent and its answer never came"
-		_ = v.mark(old, false, true)
-	default:
-		v.callOff(old.Ref)
+		if n > 0 && pause(ctx, storePause<<n) != nil {
+			break
+		}
+		unheard = true
+		again, aerr := ask(ctx, p, old, mint)
+		t = again
+		if aerr == nil || faultCode(aerr) != fault.Unavailable {
+			err = aerr // what a provider that was not reached says, says nothing of the first request
+		}
+	}
+	return t, unheard, err
+}
+
+// lastResort looks for another way before it believes that a token is over: the
+// winner of a race may have stored a newer one, and an answer that came second
+// may have left a candidate.
+func (v *Vault) lastResort(ctx context.Context, h *hold, p Policy, old Record, a attempt, lost string, mint Mint, dead error) (Record, bool, error) {
+	_, now, err := v.read(a.ref)
+	if err != nil {
+		return Record{}, false, err
+	}
+	if now.Generation > old.Generation {
+		_ = v.end(a.name)
+		return now, !p.Force, nil
+	}
+	all, err := v.candidates(a.ref)
+	if err != nil {
+		return Record{}, false, storeFault(err)
+	}
+	for _, c := range all {
+		if c.refresh.Equal(old.Token.Refresh) {
+			continue
+		}
+		try := old
+		try.Token.Refresh = c.refresh
+		t, _, err := v.exchange(ctx, p, try, mint)
+		switch {
+		case err == nil:
+			return v.keep(h, answer{rec: minted(try, t, v.now()), before: old.Generation, attempt: a, used: c.id})
+		case !t.Refresh.IsZero():
+			return Record{}, false, v.salvage(h, old, t, a, err)
+		case faultCode(err) != fault.Reauthorize:
+			return Record{}, false, v.failed(old, a, lost, err)
+		}
+	}
+	var f *fault.Fault
+	_ = errors.As(dead, &f)
+	old.State, old.Reason = Reauthorize, f.Message
+	if lost != "" {
+		old.Reason += "; " + lost
+	}
+	if err := v.mark(old, a, true, event{what: auditEnded, code: fault.Reauthorize}); err != nil {
+		return Record{}, false, storeFault(err)
+	}
+	if lost != "" {
+		return Record{}, false, ended(old)
+	}
+	return Record{}, false, dead
+}
+
+// salvage keeps the refresh token of an answer of which nothing else can be
+// used: the provider gave it, so the one before it may be dead.
+func (v *Vault) salvage(h *hold, old Record, t token.Token, a attempt, err error) error {
+	rec := old
+	rec.Token.Refresh = t.Refresh
+	rec.State, rec.Reason = Uncertain, "the answer to a refresh could not be used, but for its refresh token"
+	rec.Generation++
+	rec.Updated = v.now().UTC().Truncate(time.Millisecond)
+	if _, _, kerr := v.keep(h, answer{rec: rec, before: old.Generation, attempt: a}); kerr != nil {
+		return kerr
 	}
 	return err
 }
 
-// callOff takes back the intent of a mint that has changed nothing. One that
-// cannot be taken back costs a look at the record, no more.
-func (v *Vault) callOff(ref string) {
-	_ = v.writer.do(false, func(tx *transaction) error {
-		_, err := tx.exec(deleteIntent, ref)
+// failed notes why a refresh failed, and returns err. Where that cannot be
+// written the attempt stays pending, and says as much.
+func (v *Vault) failed(old Record, a attempt, lost string, err error) error {
+	code := faultCode(err)
+	if lost == "" && code == fault.Uncertain {
+		lost = a.unanswered()
+	}
+	if lost != "" && old.State != Uncertain {
+		old.State, old.Reason = Uncertain, lost
+		if v.mark(old, a, false, event{what: auditUncertain, code: code}) != nil {
+			return err
+		}
+	}
+	if code != fault.RateLimited && code != fault.Unavailable && code != fault.Uncertain {
+		_ = v.end(a.name)
+		return err
+	}
+	var f *fault.Fault
+	var asked time.Duration
+	if errors.As(err, &f) {
+		asked = f.RetryAfter
+	}
+	until := v.now().Add(coolFor(a.tries, asked))
+	_ = v.writer.do(true, func(t *transaction) error {
+		_, err := t.exec(coolAttempt, attemptCooling, millis(until), string(code), a.name, a.id)
 		return err
 	})
+	return err
 }
 
-// mark writes rec's state over whatever version is there.
-func (v *Vault) mark(rec Record, settled, durable bool) error {
-	return v.writer.do(durable, v.marking(rec, settled))
+// cool is the answer while another process's failure, or one before our start,
+// keeps the provider from being asked.
+func cool(r Record, a attempt, now time.Time) *fault.Fault {
+	f := fault.New(a.code, "the provider failed at the last refresh of this token and is not asked again yet", "wait, then call again")
+	f.Provider, f.RetryAfter = r.Identity.Provider, a.cooling(now)
+	return f
 }
 
-func (v *Vault) marking(rec Record, settled bool) func(tx *transaction) error {
+// mark writes rec's state over whatever version is there, and ends the attempt
+// where it is settled.
+func (v *Vault) mark(rec Record, a attempt, settled bool, e event) error {
 	rec.Updated = v.now().UTC().Truncate(time.Millisecond)
-	return func(tx *transaction) error {
-		r, there, err := one(tx, selectByRef, rec.Ref)
+	e.ref, e.attempt, e.generation = rec.Ref, a.id, rec.Generation
+	return v.writer.do(settled, func(t *transaction) error {
+		r, there, err := one(t, selectByRef, rec.Ref)
 		if err != nil || !there {
 			return err
 		}
-		if _, err := v.rewrite(tx, r, rec); err != nil || !settled {
+		if _, err := v.rewrite(t, r, rec); err != nil {
 			return err
 		}
-		_, err = tx.exec(deleteIntent, rec.Ref)
-		return err
+		if settled {
+			if _, err := t.exec(endAttempt, rec.Ref); err != nil {
+				return err
+			}
+		}
+		return v.audit(t, e)
+	})
+}
+
+// serves reports that a record's token may be handed out as it is.
+func (r Record) serves(now time.Time, p Policy) bool {
+	return r.State == Live && r.Token.Fresh(now, p.Margin)
+}
+
+// barred is the answer for a record that must not be refreshed; nil for others.
+func (r Record) barred() error {
+	switch r.State {
+	case Reauthorize:
+		return ended(r)
+	case Suspect:
+		f := fault.New(fault.VaultUnavailable, "this token was restored from a backup and may have been renewed since: using an old refresh token can end the whole connection",
+			"the operator decides: `bankauth vault accept "+r.Ref+"` lets it be refreshed; create_access_token gets a new one")
+		f.Provider, f.Final = r.Identity.Provider, true
+		return f
 	}
+	return nil
 }
 
 // ended is the answer for a record whose grant is over.
@@ -214,102 +340,4 @@ func ended(r Record) *fault.Fault {
 	f := fault.New(fault.Reauthorize, r.Reason, "call create_access_token again; the user has to consent anew")
 	f.Provider = r.Identity.Provider
 	return f
-}
-
-// grant is a flight of Obtain for a token that stands on a consent or on a
-// password. ref is the new record's name; "" where id has a record of its own.
-func (v *Vault) grant(ctx context.Context, id Identity, ref string, p Policy, mint Mint) (Record, bool, error) {
-	own := ref == ""
-	var old Record
-	var err error
-	if own {
-		if ref, err = v.nameOf(id); err != nil {
-			return Record{}, false, storeFault(err)
-		}
-	}
-	release, err := v.lock(ctx, ref)
-	if err != nil {
-		return Record{}, false, err
-	}
-	defer release()
-	if own {
-		if _, rec, err := v.read(ref); err == nil {
-			old = rec
-		}
-	}
-	// The intent also shows that the store can be written, before a code that
-	// works only once is spent.
-	if err := v.intend(ref, opCreate, p); err != nil {
-		return Record{}, false, storeFault(err)
-	}
-	t, err := ask(ctx, p, old, mint)
-	if err != nil {
-		v.callOff(ref)
-		return Record{}, false, err
-	}
-	var kept stored
-	err = v.insist(func(tx *transaction) (err error) {
-		if own {
-			kept, err = v.adopt(tx, id, ref, t)
-		} else {
-			kept, err = v.insert(tx, minted(Record{Ref: ref, Identity: id}, t, v.now()), nil)
-		}
-		if err == nil {
-			_, err = tx.exec(deleteIntent, ref)
-		}
-		return err
-	})
-	if err != nil {
-		return Record{}, false, storeFault(err)
-	}
-	return kept.rec, false, nil
-}
-
-// nameOf returns the ref of id's record, or a new one.
-func (v *Vault) nameOf(id Identity) (string, error) {
-	r, there, err := one(v.reader, selectByLookup, v.sealer.identity(id))
-	if err != nil {
-		return "", err
-	}
-	if there {
-		return r.ref, nil
-	}
-	return v.draw()
-}
-
-// lock keeps other processes, and other flights of this one, from ref.
-func (v *Vault) lock(ctx context.Context, ref string) (release func(), err error) {
-	ctx, cancel := context.WithTimeout(ctx, lockWait)
-	defer cancel()
-	release, err = hold(ctx, v.folder.stripe(ref))
-	if errors.Is(err, context.DeadlineExceeded) {
-		return nil, fault.New(fault.Busy, "another process is refreshing this token and has not finished", "call again in a moment").Because(err)
-	}
-	if err != nil {
-		return nil, refuse("the vault's locks cannot be used", "give your user write access to "+v.folder.locks(), err)
-	}
-	return release, nil
-}
-
-// What an intent is for.
-const (
-	opRefresh = "refresh"
-	opCreate  = "create"
-)
-
-// intend puts an intent on disk. A row that is there already was cut off; its
-// attempts are counted on and its first time stands.
-func (v *Vault) intend(ref, op string, p Policy) error {
-	var id [16]byte
-	v.drawing.Lock()
-	_, err := io.ReadFull(v.random, id[:])
-	v.drawing.Unlock()
-	if err != nil {
-		return fmt.Errorf("drawing an attempt's id: %w", err)
-	}
-	now := v.now()
-	return v.writer.do(true, func(tx *transaction) error {
-		_, err := tx.exec(insertIntent, ref, op, id[:], p.Rotation, millis(now), millis(now), millis(now.Add(p.Deadline)))
-		return err
-	})
 }

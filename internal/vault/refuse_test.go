@@ -119,13 +119,13 @@ func TestRefusals(t *testing.T) {
 		}, "plain file"},
 		"open folder":   {func(t *testing.T, o *vault.Options) { chmod(t, o.Dir, 0o750) }, "chmod 700"},
 		"open file":     {func(t *testing.T, o *vault.Options) { chmod(t, o.Dir+"/vault.db", 0o604) }, "chmod 600"},
-		"newer schema":  {func(t *testing.T, o *vault.Options) { alter(t, o.Dir, `PRAGMA user_version = 2`) }, "later"},
+		"newer schema":  {func(t *testing.T, o *vault.Options) { alter(t, o.Dir, `PRAGMA user_version = 3`) }, "later"},
 		"another's":     {func(t *testing.T, o *vault.Options) { alter(t, o.Dir, `PRAGMA application_id = 1`) }, "another folder"},
 		"empty file":    {func(t *testing.T, o *vault.Options) { write(t, o.Dir+"/vault.db", "", 0o600) }, "backup"},
 		"not a store":   {func(t *testing.T, o *vault.Options) { write(t, o.Dir+"/vault.db", strings.Repeat("x", 9000), 0o600) }, "backup"},
-		"data key gone": {func(t *testing.T, o *vault.Options) { alter(t, o.Dir, `DELETE FROM meta WHERE name = 'data_key'`) }, "backup"},
+		"data key gone": {func(t *testing.T, o *vault.Options) { alter(t, o.Dir, `DELETE FROM data_keys`) }, "backup"},
 		"data key flipped": {func(t *testing.T, o *vault.Options) {
-			alter(t, o.Dir, `UPDATE meta SET value = zeroblob(60) WHERE name = 'data_key'`)
+			alter(t, o.Dir, `UPDATE data_keys SET wrapped = zeroblob(60)`)
 		}, "backup"},
 		"file gone, journal there": {func(t *testing.T, o *vault.Options) {
 			if err := os.Rename(o.Dir+"/vault.db", o.Dir+"/vault.db-wal"); err != nil {
@@ -316,6 +316,7 @@ func TestSwappedTextsDoNotOpen(t *testing.T) {
 	}{
 		"sealed texts": {`UPDATE records SET sealed = (SELECT sealed FROM records WHERE ref = '%[2]s'), seq = (SELECT seq FROM records WHERE ref = '%[2]s') WHERE ref = '%[1]s'`, fault.Reauthorize},
 		"sequence":     {`UPDATE records SET seq = seq + 1 WHERE ref = '%[1]s'`, fault.Reauthorize},
+		"data key":     {`UPDATE records SET key_id = 7 WHERE ref = '%[1]s'`, fault.Reauthorize},
 		"kind":         {`UPDATE records SET kind = 'password' WHERE ref = '%[1]s'`, fault.Reauthorize},
 		"ref":          {`UPDATE records SET ref = 'tok_' || substr(ref, 5, 31) || 'a' WHERE ref = '%[1]s'`, fault.InvalidArgument},
 	} {

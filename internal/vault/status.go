@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"errors"
 )
 
 // Status is what there is to say about a vault.
@@ -12,9 +11,20 @@ type Status struct {
 	KeySource string // keyring, key file, file, environment or memory
 	KeyPath   string // of the key's file; "" where there is none
 	Schema    int
+	// Old says that the vault is of an older schema: the next Open brings it up to
+	// date, and nothing is counted before.
+	Old       bool
 	Tokens    map[State]int
 	SetAside  int // records that do not open
 	Passwords int
+	// Candidates are refresh tokens that came second; they are tried before a
+	// token is given up.
+	Candidates int
+	// PutBack says that the store is older than vault.head, or has none: the next
+	// Open makes its refresh tokens suspect.
+	PutBack bool
+	Spilled int // answers that lie beside the store, because it could not take them
+	Unsaved int // answers that are in this process's memory only
 }
 
 // Status counts what the vault holds. It opens every record, and is meant for
@@ -32,7 +42,12 @@ func (v *Vault) Status(ctx context.Context) (Status, error) {
 		return Status{}, storeFault(err)
 	}
 	s := Status{Made: true, Path: string(v.folder), KeySource: v.key.source, KeyPath: v.key.path, Schema: v.meta.schema}
-	if err := s.count(v.sealer, v.reader, v.settle); err != nil {
+	if err := s.count(v.sealer(), v.reader, v.settle); err != nil {
+		return Status{}, storeFault(err)
+	}
+	names, err := v.spill.names()
+	s.Spilled, s.Unsaved = len(names), v.Unsaved()
+	if err != nil {
 		return Status{}, storeFault(err)
 	}
 	return s, nil
@@ -43,31 +58,28 @@ func (v *Vault) Status(ctx context.Context) (Status, error) {
 // errors are those of Open.
 func Inspect(ctx context.Context, o Options) (Status, error) {
 	o = o.filled()
-	f := folder(o.Dir)
 	s := Status{Path: o.Dir}
-	m, made, err := survey(ctx, f)
-	if err != nil || !made {
+	g, err := glimpse(ctx, o)
+	if err != nil || g == nil {
 		return s, err
 	}
-	key, err := o.Key.existing(f, m)
-	if err != nil {
-		return s, err
+	s.Made, s.KeySource, s.KeyPath, s.Schema = true, g.key.source, g.key.path, g.meta.schema
+	if g.reader == nil {
+		s.Old = true
+		return s, nil
 	}
-	dataKey, err := m.unlock(f, key)
-	if err != nil {
-		return s, err
+	defer g.close()
+	if err := s.count(g.sealer, g.reader, func(_ row, rec Record) (Record, error) { return rec, nil }); err != nil {
+		return s, storeFault(err)
 	}
-	sealer, err := newSealer(m.vaultID, dataKey)
+	how, _, err := (&anchor{path: g.folder.head(), chain: newChain(g.sealer)}).stands(g.reader)
 	if err != nil {
 		return s, storeFault(err)
 	}
-	db, err := openSurvey(f.store(), !journalled(f))
+	s.PutBack = how == putBack
+	names, err := (&spill{dir: g.folder.spill()}).names()
+	s.Spilled = len(names)
 	if err != nil {
-		return s, storeFault(err)
-	}
-	r := newReaderOf(db)
-	s.Made, s.KeySource, s.KeyPath, s.Schema = true, key.source, key.path, m.schema
-	if err := errors.Join(s.count(sealer, r, func(_ row, rec Record) (Record, error) { return rec, nil }), r.close()); err != nil {
 		return s, storeFault(err)
 	}
 	return s, nil
@@ -80,7 +92,8 @@ func (s *Status) count(sealer *sealer, r *reader, settle func(row, Record) (Reco
 		return err
 	}
 	s.Tokens = map[State]int{}
-	opener := &Vault{sealer: sealer}
+	opener := &Vault{}
+	opener.seals.Store(sealer)
 	for _, row := range rows {
 		rec, err := opener.open(row)
 		if err != nil {
@@ -92,7 +105,11 @@ func (s *Status) count(sealer *sealer, r *reader, settle func(row, Record) (Reco
 		}
 		s.Tokens[rec.State]++
 	}
-	n, _, err := number(r, countPasswords)
-	s.Passwords = int(n)
+	passwords, _, err := number(r, countPasswords)
+	if err != nil {
+		return err
+	}
+	candidates, _, err := number(r, countCandidates)
+	s.Passwords, s.Candidates = int(passwords), int(candidates)
 	return err
 }

@@ -15,7 +15,7 @@ var errDamaged = errors.New("the record does not open")
 // open unseals r. A record whose clear columns lie is as damaged as one whose
 // sealed text does not open.
 func (v *Vault) open(r row) (Record, error) {
-	b, err := v.sealer.box(r.kind, r.ref)
+	b, err := v.box(r.key, r.kind, r.ref)
 	if err != nil {
 		return Record{}, err
 	}
@@ -27,7 +27,7 @@ func (v *Vault) open(r row) (Record, error) {
 	if err != nil {
 		return Record{}, errors.Join(errDamaged, err)
 	}
-	if rec.Identity.Grant != r.kind || (r.lookup != nil && !bytes.Equal(r.lookup, v.sealer.identity(rec.Identity))) {
+	if rec.Identity.Grant != r.kind || (r.lookup != nil && !bytes.Equal(r.lookup, v.sealer().identity(rec.Identity))) {
 		return Record{}, fmt.Errorf("opening record %q: %w", r.ref, errDamaged)
 	}
 	return rec, nil
@@ -55,22 +55,29 @@ func minted(old Record, t token.Token, now time.Time) Record {
 	}
 	r.Token, r.State, r.Reason = t, Live, ""
 	r.Generation++
-	// A clock that stands still or goes back must not make a newer token look
-	// older than the one it replaces. Milliseconds are what the store keeps.
-	r.Updated = now.UTC().Truncate(time.Millisecond)
-	if !r.Updated.After(old.Updated) {
-		r.Updated = old.Updated.Add(time.Millisecond)
-	}
+	r.Updated = after(old.Updated, now)
 	if r.Created.IsZero() {
 		r.Created = r.Updated
 	}
 	return r
 }
 
+// after returns now, or a moment after old: a clock that stands still or goes
+// back must not make a newer token look older than the one it replaces.
+// Milliseconds are what the store keeps.
+func after(old, now time.Time) time.Time {
+	now = now.UTC().Truncate(time.Millisecond)
+	if !now.After(old) {
+		return old.Add(time.Millisecond)
+	}
+	return now
+}
+
 // adopt writes a newly granted token into id's record, or into a new one
-// called ref. The record may be another process's, made a moment ago.
-func (v *Vault) adopt(t *transaction, id Identity, ref string, tok token.Token) (stored, error) {
-	lookup := v.sealer.identity(id)
+// called ref. The record may be another process's, made a moment ago. Nothing
+// of an older grant stands but the record's name.
+func (v *Vault) adopt(t *transaction, id Identity, ref string, fresh Record) (stored, error) {
+	lookup := v.sealer().identity(id)
 	r, there, err := one(t, selectByLookup, lookup)
 	if err != nil {
 		return stored{}, err
@@ -78,8 +85,13 @@ func (v *Vault) adopt(t *transaction, id Identity, ref string, tok token.Token) 
 	if there {
 		old, err := v.open(r)
 		if err == nil {
-			old.Token.Refresh, old.Token.Scope, old.Token.Subject = tok.Refresh, tok.Scope, tok.Subject // another grant: nothing of the old one stands
-			return v.rewrite(t, r, minted(old, tok, v.now()))
+			fresh.Ref, fresh.Created, fresh.Generation = old.Ref, old.Created, old.Generation+1
+			fresh.Updated = after(old.Updated, fresh.Updated)
+			return v.rewrite(t, r, fresh)
+		}
+		if errors.Is(err, errKeyGone) && !errors.Is(err, errDamaged) { // its newest version is for others to read; ours is newer
+			fresh.Ref = r.ref
+			return v.rewrite(t, r, fresh)
 		}
 		if !errors.Is(err, errDamaged) {
 			return stored{}, err
@@ -88,11 +100,12 @@ func (v *Vault) adopt(t *transaction, id Identity, ref string, tok token.Token) 
 			return stored{}, err
 		}
 	}
-	return v.insert(t, minted(Record{Ref: ref, Identity: id}, tok, v.now()), lookup)
+	fresh.Ref = ref
+	return v.insert(t, fresh, lookup)
 }
 
 func (v *Vault) rewrite(t *transaction, r row, rec Record) (stored, error) {
-	b, err := v.sealer.box(r.kind, r.ref)
+	b, err := v.sealer().fresh(r.kind, r.ref)
 	if err != nil {
 		return stored{}, err
 	}
@@ -106,7 +119,7 @@ func (v *Vault) rewrite(t *transaction, r row, rec Record) (stored, error) {
 // insert writes a new record; lookup is nil where its Identity is not its own.
 func (v *Vault) insert(t *transaction, rec Record, lookup []byte) (stored, error) {
 	id := rec.Identity
-	b, err := v.sealer.box(id.Grant, rec.Ref)
+	b, err := v.sealer().fresh(id.Grant, rec.Ref)
 	if err != nil {
 		return stored{}, err
 	}
@@ -114,7 +127,7 @@ func (v *Vault) insert(t *transaction, rec Record, lookup []byte) (stored, error
 	if err != nil {
 		return stored{}, err
 	}
-	_, err = t.exec(insertRecord, rec.Ref, id.Grant, v.sealer.owner(id.Principal), lookup, 1,
+	_, err = t.exec(insertRecord, rec.Ref, id.Grant, v.sealer().owner(id.Principal), lookup, b.key, 1,
 		string(rec.State), millis(rec.Created), millis(rec.Updated), b.seal(plain, 1))
 	return stored{rec: rec, box: b, seq: 1}, err
 }
@@ -125,6 +138,6 @@ func update(t *transaction, b *box, rec *Record, seq int64) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	n, err := t.exec(updateRecord, seq+1, string(rec.State), millis(rec.Updated), b.seal(plain, seq+1), rec.Ref, seq)
+	n, err := t.exec(updateRecord, b.key, seq+1, string(rec.State), millis(rec.Updated), b.seal(plain, seq+1), rec.Ref, seq)
 	return n == 1, err
 }

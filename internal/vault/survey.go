@@ -6,23 +6,40 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"net/url"
 	"os"
 
 	"bankauth/internal/fault"
 )
 
-// meta is the store's row about itself.
+// meta is what the store says about itself.
 type meta struct {
-	vaultID, keyID, wrapped []byte
-	source                  string
-	schema                  int
+	vaultID, keyID, index []byte // index is wrapped
+	data                  []wrappedKey
+	auditHead             []byte
+	source                string
+	schema                int
+	old                   []byte // the data key of a vault of schema 1
 }
+
+// wrappedKey is one of the vault's data keys.
+type wrappedKey struct {
+	id      int64
+	state   string
+	wrapped []byte
+}
+
+// The states of a data key.
+const (
+	keyCurrent = "current"
+	keyRetired = "retired" // opens what was sealed with it; seals no more
+)
 
 // account is the keyring's name for the key of this vault.
 func (m meta) account() string { return "vault-" + hex.EncodeToString(m.vaultID) }
+
+// nextAccount is the same for the key that is to come.
+func (m meta) nextAccount() string { return m.account() + ".next" }
 
 // survey looks at a folder without changing a byte of it: whether a vault is
 // there, is ours, whole and of a version we know. Its errors are faults.
@@ -75,28 +92,25 @@ func look(ctx context.Context, f folder, still bool) (meta, error) {
 	if sound != "ok" {
 		return meta{}, damaged(f, nil)
 	}
-	m, err := readMeta(ctx, db)
+	m, err := metaOf(ctx, newReader(db, sqliteDialect), h.schema)
 	if err != nil {
 		return meta{}, storeFault(err)
 	}
-	if len(m.vaultID) != 16 || len(m.wrapped) == 0 || len(m.keyID) == 0 {
+	has := len(m.index) > 0 && len(m.data) > 0
+	if m.schema < schemaVersion {
+		has = len(m.old) > 0
+	}
+	if len(m.vaultID) != 16 || len(m.keyID) == 0 || !has {
 		return meta{}, damaged(f, nil)
 	}
-	m.schema = h.schema
 	return m, nil
 }
 
 func readHeader(f folder) (header, error) {
-	r, err := os.Open(f.store())
-	if err != nil {
+	h, err := headerOf(f.store())
+	if errors.Is(err, fs.ErrPermission) {
 		return header{}, refuse("the vault's file cannot be read", "give your user access to "+f.store(), err)
 	}
-	defer r.Close()
-	b := make([]byte, 100)
-	if _, err := io.ReadFull(r, b); err != nil {
-		return header{}, damaged(f, err)
-	}
-	h, err := parseHeader(b)
 	if err != nil {
 		return header{}, damaged(f, err)
 	}
@@ -110,13 +124,24 @@ func readHeader(f folder) (header, error) {
 	return h, nil
 }
 
-func readMeta(ctx context.Context, db *sql.DB) (meta, error) {
-	rows, err := db.QueryContext(ctx, selectMeta)
+// metaOf reads what the store says about itself, at one moment: its key may be
+// changed at the next.
+func metaOf(ctx context.Context, r *reader, schema int) (meta, error) {
+	s, err := r.snapshot(ctx)
+	if err != nil {
+		return meta{}, err
+	}
+	m, err := readMeta(s, schema)
+	return m, errors.Join(err, s.close())
+}
+
+func readMeta(q querier, schema int) (meta, error) {
+	rows, err := q.query(selectMeta)
 	if err != nil {
 		return meta{}, fmt.Errorf("reading the store's own row: %w", err)
 	}
 	defer rows.Close()
-	var m meta
+	m := meta{schema: schema}
 	for rows.Next() {
 		var name string
 		var value []byte
@@ -128,18 +153,45 @@ func readMeta(ctx context.Context, db *sql.DB) (meta, error) {
 			m.vaultID = value
 		case "key_id":
 			m.keyID = value
-		case "data_key":
-			m.wrapped = value
+		case indexKey:
+			m.index = value
+		case oldDataKey:
+			m.old = value
+		case auditHead:
+			m.auditHead = value
 		case "key_source":
 			m.source = string(value)
 		}
 	}
-	return m, rows.Err()
+	if err := rows.Err(); err != nil {
+		return meta{}, fmt.Errorf("reading the store's own row: %w", err)
+	}
+	if schema >= schemaVersion {
+		m.data, err = readKeys(q)
+	}
+	return m, err
+}
+
+func readKeys(q querier) ([]wrappedKey, error) {
+	rows, err := q.query(selectKeys)
+	if err != nil {
+		return nil, fmt.Errorf("reading the data keys: %w", err)
+	}
+	defer rows.Close()
+	var all []wrappedKey
+	for rows.Next() {
+		var w wrappedKey
+		if err := rows.Scan(&w.id, &w.state, &w.wrapped); err != nil {
+			return nil, fmt.Errorf("reading a data key: %w", err)
+		}
+		all = append(all, w)
+	}
+	return all, rows.Err()
 }
 
 // create makes a vault under another name and moves it into place when it is
 // whole: a vault.db that is short or empty is then always damage.
-func create(ctx context.Context, f folder, m meta) error {
+func create(ctx context.Context, f folder, rows func(db *sql.DB) error) error {
 	for _, leftover := range []string{f.fresh(), f.fresh() + "-wal", f.fresh() + "-shm"} {
 		if err := os.Remove(leftover); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("clearing an unfinished vault: %w", err)
@@ -152,7 +204,7 @@ func create(ctx context.Context, f folder, m meta) error {
 	if err := w.Close(); err != nil {
 		return fmt.Errorf("making the vault's file: %w", err)
 	}
-	if err := fill(ctx, f, m); err != nil {
+	if err := fill(ctx, f.fresh(), rows); err != nil {
 		return err
 	}
 	if err := os.Rename(f.fresh(), f.store()); err != nil {
@@ -161,35 +213,28 @@ func create(ctx context.Context, f folder, m meta) error {
 	return f.sync()
 }
 
-func fill(ctx context.Context, f folder, m meta) (err error) {
-	db, err := openSQL(address(f.fresh(), url.Values{}), 1)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	for _, s := range createStatements() {
-		if _, err := db.ExecContext(ctx, s); err != nil {
-			return fmt.Errorf("making the tables: %w", err)
-		}
-	}
+// insert writes m into the tables of a store that is being made.
+func (m meta) insert(ctx context.Context, db interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}) error {
 	for _, kv := range []struct {
 		name  string
 		value []byte
-	}{{"vault_id", m.vaultID}, {"key_id", m.keyID}, {"data_key", m.wrapped}, {"key_source", []byte(m.source)}} {
+	}{{"vault_id", m.vaultID}, {"key_id", m.keyID}, {indexKey, m.index}, {"key_source", []byte(m.source)}, {auditHead, m.auditHead}} {
 		if _, err := db.ExecContext(ctx, insertMeta, kv.name, kv.value); err != nil {
 			return fmt.Errorf("writing %q: %w", kv.name, err)
 		}
 	}
-	for _, s := range []string{commitWrite, checkpointStatement} {
-		if _, err := db.ExecContext(ctx, s); err != nil {
-			return fmt.Errorf("finishing the vault's file: %w", err)
+	for _, w := range m.data {
+		if _, err := db.ExecContext(ctx, insertKey, w.id, w.state, w.wrapped); err != nil {
+			return fmt.Errorf("writing a data key: %w", err)
 		}
 	}
 	return nil
 }
 
 func damaged(f folder, cause error) *fault.Fault {
-	return refuse("the vault is damaged", "nothing was changed; restore "+f.store()+" from a backup, or move the folder away to start anew", cause)
+	return refuse("the vault is damaged", "nothing was changed; move vault.db and what begins with its name out of "+string(f)+", then run `bankauth vault restore FILE` with a backup, or start anew", cause)
 }
 
 // storeFault puts what the store says into words.
@@ -198,13 +243,13 @@ func storeFault(err error) *fault.Fault {
 	switch {
 	case errors.As(err, &f):
 		return f
-	case isBusy(err):
+	case sqliteTrouble(err) == occupied:
 		return unusable("the vault is busy in another process", "call again in a moment", err)
-	case isDamaged(err):
-		return refuse("the vault is damaged", "restore it from a backup; `bankauth doctor` names its folder", err)
-	case isReadOnly(err):
+	case sqliteTrouble(err) == corrupt:
+		return refuse("the vault is damaged", "move vault.db and what begins with its name out of its folder, which `bankauth doctor` names, then run `bankauth vault restore FILE` with a backup", err)
+	case sqliteTrouble(err) == readOnly:
 		return refuse("the vault's folder cannot be written", "give your user write access to it; `bankauth doctor` names it", err)
-	case isFull(err):
+	case sqliteTrouble(err) == full:
 		return refuse("the disk has no room for the vault", "free some space and call again", err)
 	}
 	return unusable("the vault cannot be used", "call again; if it stays, run `bankauth doctor`", err)

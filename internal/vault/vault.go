@@ -20,11 +20,15 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"bankauth/internal/fault"
@@ -59,9 +63,15 @@ type Vault struct {
 	ephemeral bool
 	meta      meta
 	key       userKey // without its bytes
-	sealer    *sealer
+	source    Key     // where to look when the vault has a new one
+	learning  learning
+	seals     atomic.Pointer[sealer]
 	reader    *reader
 	writer    *writer
+	locks     locks
+	reserve   *reserve
+	spill     *spill
+	anchor    *anchor // nil where the store is no file of ours
 
 	drawing sync.Mutex // an io.Reader need not be safe for concurrent use
 	random  io.Reader
@@ -109,22 +119,41 @@ func prepare(ctx context.Context, o Options) (*Vault, error) {
 		return nil, err
 	}
 	var key *userKey
-	if made {
-		key, err = existingKey(o, f, m)
-	} else {
+	switch {
+	case !made:
 		m, key, err = found(ctx, o, f)
+	case m.schema < schemaVersion:
+		m, key, err = upgrade(ctx, o, f, m)
+	case o.Ephemeral:
+		_, err = existingKey(o, f, m)
+	default:
+		m, key, err = fit(m, o.Key, f, func() (meta, error) {
+			m, _, err := survey(ctx, f)
+			return m, err
+		})
 	}
 	if err != nil {
 		return nil, err
 	}
-	dataKey, err := m.unlock(f, key)
+	k, err := m.unlock(f, key)
 	if err != nil {
 		return nil, err
 	}
 	if err := f.make(); err != nil {
 		return nil, err
 	}
-	return start(o, f, m, key, dataKey)
+	promote(f, m, key)
+	v, err := start(o, f, m, key, k)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.recall(ctx); err != nil {
+		return nil, errors.Join(err, v.writer.close(), v.reader.close())
+	}
+	// What lies beside the store comes into it before anything is read. Where it
+	// cannot, the next refresh tries again before it sends.
+	_ = v.drain()
+	return v, nil
 }
 
 func existingKey(o Options, f folder, m meta) (*userKey, error) {
@@ -140,11 +169,9 @@ func found(ctx context.Context, o Options, f folder) (meta, *userKey, error) {
 	if err := f.make(); err != nil {
 		return meta{}, nil, err
 	}
-	wait, cancel := context.WithTimeout(ctx, lockWait)
-	defer cancel()
-	release, err := hold(wait, f.making())
+	release, err := f.lock(ctx)
 	if err != nil {
-		return meta{}, nil, unusable("the vault's folder cannot be locked", "make sure that your user may write "+string(f)+" and call again", err)
+		return meta{}, nil, err
 	}
 	defer release()
 	m, made, err := survey(ctx, f)
@@ -161,8 +188,8 @@ func found(ctx context.Context, o Options, f folder) (meta, *userKey, error) {
 // lay draws the keys of a new vault and makes its file.
 func lay(ctx context.Context, o Options, f folder) (meta, *userKey, error) {
 	m := meta{vaultID: make([]byte, 16), schema: schemaVersion}
-	dataKey := make([]byte, keySize)
-	for _, b := range [][]byte{m.vaultID, dataKey} {
+	k := keys{index: make([]byte, keySize), data: map[int64][]byte{1: make([]byte, keySize)}, current: 1}
+	for _, b := range [][]byte{m.vaultID, k.index, k.data[1]} {
 		if _, err := io.ReadFull(o.Rand, b); err != nil {
 			return meta{}, nil, fmt.Errorf("drawing the vault's keys: %w", err)
 		}
@@ -178,42 +205,107 @@ func lay(ctx context.Context, o Options, f folder) (meta, *userKey, error) {
 	if err != nil {
 		return meta{}, nil, err
 	}
-	m.source, m.keyID = key.source, keyID(key.bytes, m.vaultID)
-	if m.wrapped, err = wrap(key.bytes, m.vaultID, dataKey); err != nil {
+	if err := m.lock(key, k); err != nil {
 		return meta{}, nil, err
 	}
-	return m, key, create(ctx, f, m)
-}
-
-// unlock returns the data key.
-func (m meta) unlock(f folder, key *userKey) ([]byte, error) {
-	if !bytes.Equal(keyID(key.bytes, m.vaultID), m.keyID) {
-		return nil, refuse("the vault's key does not fit", "nothing was changed; give the key that this vault was made with (it came from the "+m.source+
-			"), or set BANKAUTH_DATA_DIR to another folder", nil)
-	}
-	dataKey, err := unwrap(key.bytes, m.vaultID, m.wrapped)
+	s, err := newSealer(m.vaultID, k)
 	if err != nil {
-		return nil, damaged(f, err)
+		return meta{}, nil, err
 	}
-	return dataKey, nil
+	m.auditHead = newChain(s).genesis()
+	return m, key, create(ctx, f, func(db *sql.DB) error { return m.insert(ctx, db) })
 }
 
-func start(o Options, f folder, m meta, key *userKey, dataKey []byte) (*Vault, error) {
-	s, err := newSealer(m.vaultID, dataKey)
+// lock wraps the vault's keys under the user's.
+func (m *meta) lock(key *userKey, k keys) (err error) {
+	m.source, m.keyID = key.source, keyID(key.bytes, m.vaultID)
+	if m.index, err = wrap(key.bytes, m.vaultID, indexKey, k.index); err != nil {
+		return err
+	}
+	m.data = nil
+	for _, id := range slices.Sorted(maps.Keys(k.data)) {
+		w := wrappedKey{id: id, state: keyRetired}
+		if id == k.current {
+			w.state = keyCurrent
+		}
+		if w.wrapped, err = wrap(key.bytes, m.vaultID, dataKey(id), k.data[id]); err != nil {
+			return err
+		}
+		m.data = append(m.data, w)
+	}
+	return nil
+}
+
+// fits refuses a key that is not this vault's.
+func (m meta) fits(key *userKey) error {
+	if bytes.Equal(keyID(key.bytes, m.vaultID), m.keyID) {
+		return nil
+	}
+	return refuse("the vault's key does not fit", "nothing was changed; give the key that this vault was made with (it came from the "+m.source+
+		"), or set BANKAUTH_DATA_DIR to another folder", nil)
+}
+
+// unlock returns the vault's keys.
+func (m meta) unlock(f folder, key *userKey) (keys, error) {
+	if err := m.fits(key); err != nil {
+		return keys{}, err
+	}
+	k := keys{data: map[int64][]byte{}}
+	var err error
+	if k.index, err = unwrap(key.bytes, m.vaultID, indexKey, m.index); err != nil {
+		return keys{}, damaged(f, err)
+	}
+	for _, w := range m.data {
+		if k.data[w.id], err = unwrap(key.bytes, m.vaultID, dataKey(w.id), w.wrapped); err != nil {
+			return keys{}, damaged(f, err)
+		}
+		if w.state == keyCurrent {
+			k.current = w.id
+		}
+	}
+	if k.current == 0 {
+		return keys{}, damaged(f, nil)
+	}
+	return k, nil
+}
+
+func start(o Options, f folder, m meta, key *userKey, k keys) (*Vault, error) {
+	s, err := newSealer(m.vaultID, k)
 	if err != nil {
 		return nil, err
 	}
-	v := &Vault{folder: f, now: o.Now, random: o.Rand, ephemeral: o.Ephemeral, meta: m, sealer: s,
-		key:  userKey{source: key.source, path: key.path},
+	v := &Vault{folder: f, now: o.Now, random: o.Rand, ephemeral: o.Ephemeral, meta: m, source: o.Key,
+		key:   userKey{source: key.source, path: key.path},
+		locks: stripes{f}, reserve: &reserve{path: f.reserve(), held: o.Ephemeral}, spill: &spill{dir: f.spill()},
 		crew: newCrew(), flights: map[flightKey]*flight{}, cold: map[flightKey]cooling{}, cache: newCache()}
-	if v.reader, err = newReader(f.store()); err != nil {
+	v.seals.Store(s)
+	read, err := openReader(f.store())
+	if err != nil {
 		return nil, err
 	}
-	if v.writer, err = newWriter(f.store(), v.behind, writeBehind); err != nil {
+	v.reader = newReader(read, sqliteDialect)
+	write, err := openWriter(f.store())
+	if err != nil {
+		return nil, errors.Join(err, v.reader.close())
+	}
+	chain := newChain(s)
+	if !o.Ephemeral {
+		v.anchor = &anchor{path: f.head(), chain: chain}
+	}
+	if v.writer, err = newWriter(write, sqliteDialect, chain, v.catchUp, writeBehind); err != nil {
 		return nil, errors.Join(err, v.reader.close())
 	}
 	return v, nil
 }
+
+// catchUp is what the writer calls for what may be written late.
+func (v *Vault) catchUp() *job {
+	v.anchor.write()
+	return v.behind()
+}
+
+// sealer is what seals and opens now; `vault rekey` may change it.
+func (v *Vault) sealer() *sealer { return v.seals.Load() }
 
 func ephemeralFolder(dir string) (string, error) {
 	if dir == "" {

@@ -13,10 +13,12 @@ import (
 // under way goes into the next one, so that many callers share its cost.
 type writer struct {
 	db    *sql.DB
-	conn  *sql.Conn
+	as    *dialect
+	conn  *sql.Conn // nil: to be had anew
 	stmts map[string]*sql.Stmt
 	full  bool // the connection's present sync mode; meaningless before the first batch
 	set   bool
+	chain *chain
 
 	behind func() *job // gathers what may be written late; nil when there is nothing
 	delay  time.Duration
@@ -40,16 +42,8 @@ type job struct {
 
 var errClosed = errors.New("the vault is closed")
 
-func newWriter(path string, behind func() *job, delay time.Duration) (*writer, error) {
-	db, err := openWriter(path)
-	if err != nil {
-		return nil, err
-	}
-	conn, err := db.Conn(context.Background())
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("opening the store: %w", err), db.Close())
-	}
-	w := &writer{db: db, conn: conn, stmts: map[string]*sql.Stmt{}, behind: behind, delay: delay,
+func newWriter(db *sql.DB, as *dialect, chain *chain, behind func() *job, delay time.Duration) (*writer, error) {
+	w := &writer{db: db, as: as, chain: chain, stmts: map[string]*sql.Stmt{}, behind: behind, delay: delay,
 		wake: make(chan struct{}, 1), arm: make(chan struct{}, 1), stopped: make(chan struct{})}
 	// An empty transaction shows now whether the store may be written.
 	if err := w.commit(nil); err != nil {
@@ -96,12 +90,31 @@ func (w *writer) close() error {
 	return w.release()
 }
 
-func (w *writer) release() error {
+func (w *writer) release() error { return errors.Join(w.disconnect(), w.db.Close()) }
+
+func (w *writer) connect(ctx context.Context) error {
+	if w.conn != nil {
+		return nil
+	}
+	conn, err := w.db.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("opening the store: %w", err)
+	}
+	w.conn = conn
+	return nil
+}
+
+func (w *writer) disconnect() error {
 	var errs []error
 	for _, s := range w.stmts {
 		errs = append(errs, s.Close())
 	}
-	return errors.Join(append(errs, w.conn.Close(), w.db.Close())...)
+	clear(w.stmts)
+	if w.conn != nil {
+		errs = append(errs, w.conn.Close())
+	}
+	w.conn, w.set = nil, false
+	return errors.Join(errs...)
 }
 
 func (w *writer) loop() {
@@ -173,18 +186,37 @@ func (j *job) end(err error) {
 	}
 }
 
-// commit runs jobs in one transaction. Its statements run to their end: a
-// context that can be cancelled costs the driver a goroutine each, and the
-// store's own patience bounds them.
+// commit runs jobs in one transaction. Where the store bounds its statements
+// by itself they run to their end: a context that can be cancelled costs the
+// driver a goroutine each.
 func (w *writer) commit(jobs []*job) error {
-	t := &transaction{w: w}
+	ctx := context.Background()
+	if w.as.patience > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, w.as.patience)
+		defer cancel()
+	}
+	err := w.transact(ctx, jobs)
+	if err != nil && w.as.classify(err) == lost {
+		_ = w.disconnect() // the next transaction gets a connection of its own
+	}
+	return err
+}
+
+func (w *writer) transact(ctx context.Context, jobs []*job) error {
 	durable := false
 	for _, j := range jobs {
 		durable = durable || j.durable
 	}
+	if err := w.connect(ctx); err != nil {
+		return err
+	}
+	t := &transaction{w: w, ctx: ctx}
 	if !w.set || w.full != durable {
-		if _, err := w.conn.ExecContext(context.Background(), syncMode(durable)); err != nil {
-			return fmt.Errorf("choosing how to commit: %w", err)
+		if mode := w.as.sync(durable); mode != "" {
+			if _, err := w.conn.ExecContext(ctx, mode); err != nil {
+				return fmt.Errorf("choosing how to commit: %w", err)
+			}
 		}
 		w.full, w.set = durable, true
 	}
@@ -197,20 +229,29 @@ func (w *writer) commit(jobs []*job) error {
 			return err
 		}
 	}
+	if err := t.closeChain(); err != nil {
+		t.undo()
+		return err
+	}
 	if _, err := t.exec(commitWrite); err != nil {
 		t.undo()
 		return fmt.Errorf("committing: %w", err)
 	}
+	w.chain.committed(t)
 	return nil
 }
 
-// transaction is what a job writes through.
-type transaction struct{ w *writer }
+// transaction is what a job writes through. It lives as long as its context.
+type transaction struct {
+	w    *writer
+	ctx  context.Context
+	head *link // of the audit, once something was written there
+}
 
 func (t *transaction) begin() error {
 	var err error
-	for range 2 { // each waits as long as the connection's busy_timeout
-		if _, err = t.exec(beginWrite); err == nil || !isBusy(err) {
+	for range 2 { // each waits as long as the store's own patience
+		if err = t.open(); err == nil || t.w.as.classify(err) != occupied {
 			break
 		}
 	}
@@ -220,15 +261,33 @@ func (t *transaction) begin() error {
 	return nil
 }
 
+func (t *transaction) open() error {
+	for i, s := range t.w.as.begin {
+		if _, err := t.exec(s); err != nil {
+			if i > 0 {
+				t.undo()
+			}
+			return err
+		}
+	}
+	return nil
+}
+
 func (t *transaction) undo() { _, _ = t.exec(undoWrite) }
 
 // exec returns how many rows changed.
 func (t *transaction) exec(query string, args ...any) (int64, error) {
-	s, err := t.stmt(query)
-	if err != nil {
-		return 0, err
+	var r sql.Result
+	var err error
+	if t.w.as.prepared {
+		var s *sql.Stmt
+		if s, err = t.stmt(query); err != nil {
+			return 0, err
+		}
+		r, err = s.ExecContext(t.ctx, args...)
+	} else {
+		r, err = t.w.conn.ExecContext(t.ctx, t.w.as.spell(query), args...)
 	}
-	r, err := s.ExecContext(context.Background(), args...)
 	if err != nil {
 		return 0, fmt.Errorf("writing to the store: %w", err)
 	}
@@ -236,18 +295,21 @@ func (t *transaction) exec(query string, args ...any) (int64, error) {
 }
 
 func (t *transaction) query(query string, args ...any) (*sql.Rows, error) {
+	if !t.w.as.prepared {
+		return t.w.conn.QueryContext(t.ctx, t.w.as.spell(query), args...)
+	}
 	s, err := t.stmt(query)
 	if err != nil {
 		return nil, err
 	}
-	return s.QueryContext(context.Background(), args...)
+	return s.QueryContext(t.ctx, args...)
 }
 
 func (t *transaction) stmt(query string) (*sql.Stmt, error) {
 	if s := t.w.stmts[query]; s != nil {
 		return s, nil
 	}
-	s, err := t.w.conn.PrepareContext(context.Background(), query)
+	s, err := t.w.conn.PrepareContext(t.ctx, query)
 	if err != nil {
 		return nil, fmt.Errorf("preparing to write: %w", err)
 	}

@@ -1,0 +1,297 @@
+//go:build unix
+
+package vault_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"bankauth/internal/fault"
+	"bankauth/internal/secret"
+	"bankauth/internal/vault"
+)
+
+func backUp(t *testing.T, v *vault.Vault) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "backup")
+	if _, err := v.Backup(context.Background(), path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestBackupOfALiveVault is taken while tokens rotate. What it holds is one
+// moment, and a vault made of it asks before it uses any of it.
+func TestBackupOfALiveVault(t *testing.T) {
+	dir := folder(t)
+	v := open(t, withKey(dir))
+	bank := &strict{now: map[string]string{}}
+	var refs []string
+	for range 8 {
+		refs = append(refs, bank.consent(t, v))
+	}
+	obtain(t, v, identity("client_credentials", "a"), vault.Policy{}, (&bank1{}).mint)
+	anna := vault.Account{Principal: me, Provider: "finapi", User: "anna"}
+	if err := v.KeepPassword(t.Context(), anna, secret.New("password-CANARY")); err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	for _, ref := range refs {
+		all.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if _, _, err := v.Refresh(context.Background(), me, ref, vault.Policy{Force: true}, bank.mint); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	time.Sleep(100 * time.Millisecond)
+	path := backUp(t, v)
+	time.Sleep(100 * time.Millisecond)
+	close(stop)
+	all.Wait()
+	bank.alive(t, v)
+	if _, err := v.Backup(t.Context(), path); code(err) != fault.InvalidArgument {
+		t.Errorf("over a file: %v", err)
+	}
+	if _, err := v.Backup(t.Context(), t.TempDir()+"/none/x"); code(err) != fault.InvalidArgument {
+		t.Errorf("into a folder that is not there: %v", err)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v %v", info.Mode(), err)
+	}
+	if names, err := os.ReadDir(filepath.Dir(path)); err != nil || len(names) != 1 {
+		t.Errorf("beside the backup lie %v, %v", names, err)
+	}
+	if b, err := os.ReadFile(path); err != nil || strings.Contains(string(b), "CANARY") {
+		t.Errorf("a secret stands in the backup, %v", err)
+	}
+
+	o := withKey(folder(t))
+	r, err := vault.Restore(t.Context(), o, path)
+	if err != nil || !r.Made || r.Inserted != 9 || len(r.Suspect) != 8 || r.Unreadable != 0 {
+		t.Fatalf("%+v %v", r, err)
+	}
+	w := open(t, o)
+	for ref := range bank.now {
+		if _, _, err := w.Refresh(t.Context(), me, ref, vault.Policy{Force: true}, bank.mint); code(err) != fault.VaultUnavailable {
+			t.Errorf("%s was used unasked: %v", ref, err)
+		}
+	}
+	if p, held, err := w.Password(t.Context(), anna); err != nil || !held || p.Reveal() != "password-CANARY" {
+		t.Errorf("password: %v %v", held, err)
+	}
+	if rep := verify(t, o.Dir); len(rep.Findings) > 0 {
+		t.Errorf("%+v", rep)
+	}
+	shut(t, w)
+	if s, err := vault.Inspect(t.Context(), o); err != nil || s.PutBack || s.Tokens[vault.Suspect] != 8 {
+		t.Errorf("%+v %v", s, err)
+	}
+}
+
+// TestRestoreIntoALiveVault: what is new there stays, what is missing or broken
+// comes back and waits for a word.
+func TestRestoreIntoALiveVault(t *testing.T) {
+	dir := folder(t)
+	v := open(t, withKey(dir))
+	bank := &strict{now: map[string]string{}}
+	same, newer, gone, broken, ended := bank.consent(t, v), bank.consent(t, v), bank.consent(t, v), bank.consent(t, v), bank.consent(t, v)
+	client := obtain(t, v, identity("client_credentials", "a"), vault.Policy{}, (&bank1{}).mint)
+	anna := vault.Account{Principal: me, Provider: "finapi", User: "anna"}
+	if err := v.KeepPassword(t.Context(), anna, secret.New("password-CANARY")); err != nil {
+		t.Fatal(err)
+	}
+	path := backUp(t, v)
+	refresh := func(ref string) error {
+		_, _, err := v.Refresh(context.Background(), me, ref, vault.Policy{Force: true}, bank.mint)
+		return err
+	}
+	if err := refresh(newer); err != nil {
+		t.Fatal(err)
+	}
+	bank.now[ended] = "another"
+	if err := refresh(ended); code(err) != fault.Reauthorize {
+		t.Fatal(err)
+	}
+	bank.refused = 0
+	delete(bank.now, ended)
+	for _, ref := range []string{gone, client.Ref} {
+		if err := v.Forget(t.Context(), me, ref); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := v.ForgetPassword(t.Context(), anna); err != nil {
+		t.Fatal(err)
+	}
+	again := obtain(t, v, identity("client_credentials", "a"), vault.Policy{}, (&bank1{}).mint)
+	alter(t, dir, `UPDATE records SET sealed = zeroblob(100) WHERE ref = '`+broken+`'`)
+
+	r, err := vault.Restore(t.Context(), withKey(dir), path)
+	slices.Sort(r.Suspect)
+	want := []string{gone, broken}
+	slices.Sort(want)
+	if err != nil || r.Made || r.Inserted != 2 || r.Replaced != 1 || r.Kept != 3 || r.Passwords != 1 || !reflect.DeepEqual(r.Suspect, want) {
+		t.Errorf("%+v %v", r, err)
+	}
+	for ref, state := range map[string]vault.State{same: vault.Live, newer: vault.Live, gone: vault.Suspect, broken: vault.Suspect, ended: vault.Reauthorize} {
+		if got, err := v.Get(t.Context(), me, ref); err != nil || got.State != state || bank.now[ref] != "" && got.Token.Refresh.Reveal() != bank.now[ref] {
+			t.Errorf("%s: %+v %v, want %s", ref, got, err, state)
+		}
+	}
+	if got := obtain(t, v, identity("client_credentials", "a"), vault.Policy{Margin: -time.Hour}, (&bank1{}).mint); got.Ref != again.Ref {
+		t.Errorf("the identity leads to %s, want the live record %s", got.Ref, again.Ref)
+	}
+	if _, err := v.Get(t.Context(), me, client.Ref); err != nil {
+		t.Errorf("the forgotten record did not come back: %v", err)
+	}
+	if p, held, err := v.Password(t.Context(), anna); err != nil || !held || p.Reveal() != "password-CANARY" {
+		t.Errorf("password: %v %v", held, err)
+	}
+	if err := refresh(broken); code(err) != fault.VaultUnavailable {
+		t.Errorf("used unasked: %v", err)
+	}
+	if _, err := v.Accept(t.Context(), gone, broken); err != nil {
+		t.Error(err)
+	}
+	for ref := range bank.now {
+		if err := refresh(ref); err != nil {
+			t.Errorf("%s: %v", ref, err)
+		}
+	}
+	bank.alive(t, v)
+	if r, err := vault.Restore(t.Context(), withKey(dir), path); err != nil || r.Inserted+r.Replaced+r.Passwords+len(r.Suspect) != 0 || r.Kept != 6 {
+		t.Errorf("a second time: %+v %v", r, err)
+	}
+	if rep := verify(t, dir); len(rep.Findings) > 0 {
+		t.Errorf("%+v", rep)
+	}
+}
+
+// TestRestoreWhereTheLiveOneIsOlder: the store was put back to before the
+// backup. The older refresh token is not thrown away.
+func TestRestoreWhereTheLiveOneIsOlder(t *testing.T) {
+	dir := folder(t)
+	v := open(t, withKey(dir))
+	bank := &strict{now: map[string]string{}}
+	ref := bank.consent(t, v)
+	shut(t, v)
+	old, err := os.ReadFile(dir + "/vault.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v = open(t, withKey(dir))
+	if _, _, err := v.Refresh(t.Context(), me, ref, vault.Policy{Force: true}, bank.mint); err != nil {
+		t.Fatal(err)
+	}
+	path := backUp(t, v)
+	shut(t, v)
+	write(t, dir+"/vault.db", string(old), 0o600)
+	r, err := vault.Restore(t.Context(), withKey(dir), path)
+	if err != nil || r.Replaced != 1 || fmt.Sprint(r.Suspect) != fmt.Sprint([]string{ref}) {
+		t.Fatalf("%+v %v", r, err)
+	}
+	v = open(t, withKey(dir))
+	if _, err := v.Accept(t.Context(), ref); err != nil {
+		t.Fatal(err)
+	}
+	bank.alive(t, v)
+	if s, err := v.Status(t.Context()); err != nil || s.Candidates != 1 {
+		t.Errorf("the older refresh token: %+v %v", s, err)
+	}
+}
+
+// TestRestoreAfterRekey opens an old backup with the data keys that the vault
+// keeps of its past.
+func TestRestoreAfterRekey(t *testing.T) {
+	noKeyring(t)
+	o := vault.Options{Dir: folder(t)}
+	v := open(t, o)
+	bank := &strict{now: map[string]string{}}
+	ref := bank.consent(t, v)
+	path := backUp(t, v)
+	key, err := os.ReadFile(o.Dir + "/vault.key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Rekey(t.Context(), vault.Key{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Forget(t.Context(), me, ref); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := vault.Restore(t.Context(), o, path); err != nil || r.Inserted != 1 || r.Unreadable != 0 {
+		t.Errorf("%+v %v", r, err)
+	}
+	fresh := vault.Options{Dir: folder(t)}
+	if err := os.MkdirAll(fresh.Dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := vault.Restore(t.Context(), fresh, path); code(err) != fault.VaultUnavailable || !strings.Contains(fault.From(err).Hint, "put the key back") {
+		t.Errorf("without its key: %v", err)
+	}
+	write(t, fresh.Dir+"/vault.key", keyText, 0o600)
+	if _, err := vault.Restore(t.Context(), fresh, path); code(err) != fault.VaultUnavailable || !strings.Contains(fault.From(err).Hint, "when the backup was made") {
+		t.Errorf("with another key: %v", err)
+	}
+	if _, err := os.Stat(fresh.Dir + "/vault.db"); err == nil {
+		t.Error("something was made")
+	}
+	write(t, fresh.Dir+"/vault.key", string(key), 0o600)
+	if r, err := vault.Restore(t.Context(), fresh, path); err != nil || !r.Made || len(r.Suspect) != 1 {
+		t.Errorf("with its key: %+v %v", r, err)
+	}
+}
+
+func TestRestoreRefusals(t *testing.T) {
+	dir, _ := filled(t)
+	other, _ := filled(t)
+	theirs := backUp(t, open(t, withKey(other)))
+	good, err := os.ReadFile(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		path, hint string
+	}{
+		"another vault's": {theirs, "folder of its own"},
+		"nothing there":   {filepath.Join(t.TempDir(), "none"), "vault backup"},
+		"a folder":        {t.TempDir(), "vault backup"},
+		"cut":             {put(t, string(good[:len(good)/2])), "another backup"},
+		"not a backup":    {put(t, strings.Repeat("x", 500)), "vault backup"},
+		"of schema 1":     {filepath.Join("testdata", "schema1", "vault.db"), "--data-dir"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := contents(t, dir)
+			if _, err := vault.Restore(t.Context(), withKey(dir), c.path); err == nil || !strings.Contains(fault.From(err).Hint, c.hint) {
+				t.Errorf("%v, want a hint with %q", fault.From(err), c.hint)
+			}
+			if after := contents(t, dir); before[dir+"/vault.db"] != after[dir+"/vault.db"] {
+				t.Error("the vault has changed")
+			}
+		})
+	}
+}
+
+func put(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "backup")
+	write(t, path, text, 0o600)
+	return path
+}

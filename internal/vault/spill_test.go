@@ -1,0 +1,229 @@
+//go:build unix
+
+package vault_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"bankauth/internal/fault"
+	"bankauth/internal/token"
+	"bankauth/internal/vault"
+)
+
+// small is a folder on a file system of its own, of four megabytes.
+func small(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=4m"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("mounting a small file system: %v", err)
+		}
+		t.Skipf("needs the right to mount a small file system: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// fill takes all the room that is left.
+func fill(t *testing.T, path string) {
+	t.Helper()
+	w, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	for size := 1 << 16; size > 0; {
+		if _, err := w.Write(make([]byte, size)); err != nil {
+			size /= 16
+		}
+	}
+}
+
+// TestADiskThatFillsUpUnderAnAnswer: the reserve makes room for what came, and
+// nothing more is sent until there is a reserve again.
+func TestADiskThatFillsUpUnderAnAnswer(t *testing.T) {
+	dir := small(t)
+	v := open(t, withKey(dir+"/vault"))
+	b := &bank{lifetime: time.Minute, refresh: true}
+	r := obtain(t, v, identity("authorization_code", ""), vault.Policy{}, b.mint)
+	got, _, err := v.Refresh(context.Background(), me, r.Ref, vault.Policy{}, func(ctx context.Context, old vault.Record) (token.Token, error) {
+		fill(t, dir+"/others")
+		return b.mint(ctx, old)
+	})
+	if err != nil || got.Generation != 2 {
+		t.Fatalf("the answer was not stored: %+v %v", got, err)
+	}
+	if stored, err := v.Get(context.Background(), me, r.Ref); err != nil || !stored.Token.Refresh.Equal(got.Token.Refresh) {
+		t.Fatalf("%v", err)
+	}
+	fill(t, dir+"/more")
+	posts := b.posts.Load()
+	if _, _, err := v.Refresh(context.Background(), me, r.Ref, vault.Policy{}, b.mint); code(err) != fault.VaultUnavailable || b.posts.Load() != posts {
+		t.Fatalf("without a reserve: %v, %d posts", err, b.posts.Load()-posts)
+	}
+	for _, name := range []string{"/others", "/more"} {
+		if err := os.Remove(dir + name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, _, err := v.Refresh(context.Background(), me, r.Ref, vault.Policy{}, b.mint); err != nil || got.Generation != 3 {
+		t.Fatalf("with room again: %+v %v", got, err)
+	}
+}
+
+// breaking is a mint during which the store breaks down for good.
+func breaking(t *testing.T, dir string, b *bank) vault.Mint {
+	return func(ctx context.Context, old vault.Record) (token.Token, error) {
+		alter(t, dir, "ALTER TABLE records RENAME TO elsewhere")
+		return b.mint(ctx, old)
+	}
+}
+
+func mend(t *testing.T, dir string) { alter(t, dir, "ALTER TABLE elsewhere RENAME TO records") }
+
+// TestAnAnswerBesideTheStore: a store that takes nothing loses nothing, for a
+// refresh token as for a code.
+func TestAnAnswerBesideTheStore(t *testing.T) {
+	for _, what := range []string{"refresh", "code"} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			dir := folder(t)
+			v := open(t, withKey(dir))
+			b := &bank{lifetime: time.Minute, refresh: true}
+			r := obtain(t, v, identity("authorization_code", ""), vault.Policy{}, b.mint)
+			var err error
+			if what == "refresh" {
+				_, _, err = v.Refresh(context.Background(), me, r.Ref, vault.Policy{}, breaking(t, dir, b))
+			} else {
+				_, _, err = v.Obtain(context.Background(), identity("authorization_code", ""), vault.Policy{}, breaking(t, dir, b))
+			}
+			if code(err) != fault.VaultUnavailable {
+				t.Fatalf("success or another fault: %v", err)
+			}
+			names, globErr := filepath.Glob(filepath.Dir(dir) + "/*/spill/tok_*")
+			if globErr != nil || len(names) != 1 {
+				t.Fatalf("spill files: %v %v", names, globErr)
+			}
+			if info, err := os.Stat(names[0]); err != nil || info.Mode().Perm() != 0o600 {
+				t.Errorf("%v %v", info.Mode(), err)
+			}
+			if text, err := os.ReadFile(names[0]); err != nil || bytes.Contains(text, []byte("CANARY")) {
+				t.Errorf("in clear, or: %v", err)
+			}
+			mend(t, dir)
+			shut(t, v) // as after a crash: another process finds the file
+			v = open(t, withKey(dir))
+			all, err := v.List(context.Background(), me)
+			if err != nil {
+				t.Fatal(err)
+			}
+			newest := all[len(all)-1]
+			if want := "refresh-CANARY-2"; newest.Token.Refresh.Reveal() != want || newest.State != vault.Live {
+				t.Errorf("%d records, the newest is %s with %s", len(all), newest.State, newest.Token.Refresh.Reveal())
+			}
+			if _, err := os.Stat(dir + "/spill"); err == nil {
+				t.Error("the spill folder is still there")
+			}
+			if s, err := v.Status(context.Background()); err != nil || s.Spilled != 0 {
+				t.Errorf("%+v %v", s, err)
+			}
+		})
+	}
+}
+
+// TestAnAnswerInMemory: where neither the store nor the folder beside it can
+// be written, the answer stays in memory, and Close waits for it.
+func TestAnAnswerInMemory(t *testing.T) {
+	dir := folder(t)
+	v := open(t, withKey(dir))
+	b := &bank{lifetime: time.Minute, refresh: true}
+	r := obtain(t, v, identity("authorization_code", ""), vault.Policy{}, b.mint)
+	_, _, err := v.Refresh(context.Background(), me, r.Ref, vault.Policy{}, func(ctx context.Context, old vault.Record) (token.Token, error) {
+		write(t, dir+"/spill", "in the way", 0o600)
+		return breaking(t, dir, b)(ctx, old)
+	})
+	if code(err) != fault.VaultUnavailable || v.Unsaved() != 1 {
+		t.Fatalf("%v, %d unsaved", err, v.Unsaved())
+	}
+	hurry, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if err := v.Close(hurry); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("Close did not wait: %v", err)
+	}
+	mend(t, dir)
+	shut(t, v)
+	if err := os.Remove(dir + "/spill"); err != nil {
+		t.Fatal(err)
+	}
+	got, err := open(t, withKey(dir)).Get(context.Background(), me, r.Ref)
+	if err != nil || got.Token.Refresh.Reveal() != "refresh-CANARY-2" {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestACandidateIsUsed: an answer that came second is kept, and is what a
+// token lives on when the winner's is refused.
+func TestACandidateIsUsed(t *testing.T) {
+	dir := folder(t)
+	first, other := open(t, withKey(dir)), open(t, withKey(dir))
+	b := &bank{lifetime: time.Minute, refresh: true}
+	r := obtain(t, first, identity("authorization_code", ""), vault.Policy{}, b.mint)
+	// The lock is lost, as on a store whose leases run out: another mint of the
+	// same record begins and ends while the first one is under way.
+	_, _, err := first.Refresh(context.Background(), me, r.Ref, vault.Policy{}, func(ctx context.Context, old vault.Record) (token.Token, error) {
+		for _, name := range locksOf(t, dir) {
+			if err := os.Remove(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, _, err := other.Refresh(ctx, me, r.Ref, vault.Policy{}, b.mint); err != nil || got.Generation != 2 {
+			t.Errorf("%+v %v", got, err)
+		}
+		return b.mint(ctx, old)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := other.Status(context.Background()); err != nil || s.Candidates != 1 {
+		t.Fatalf("%+v %v", s, err)
+	}
+	var tried atomic.Int32
+	got, _, err := other.Refresh(context.Background(), me, r.Ref, vault.Policy{Force: true}, func(ctx context.Context, old vault.Record) (token.Token, error) {
+		tried.Add(1)
+		if old.Token.Refresh.Reveal() != "refresh-CANARY-3" {
+			return token.Token{}, fault.New(fault.Reauthorize, "the refresh token is no longer valid", "")
+		}
+		return b.mint(ctx, old)
+	})
+	if err != nil || got.State != vault.Live || tried.Load() != 2 {
+		t.Fatalf("%+v %v after %d tries", got, err, tried.Load())
+	}
+	if s, err := other.Status(context.Background()); err != nil || s.Candidates != 0 {
+		t.Errorf("%+v %v", s, err)
+	}
+}
+
+func locksOf(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir + "/locks")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, dir+"/locks/"+e.Name())
+	}
+	return names
+}
