@@ -37,6 +37,10 @@ var rooms = map[string]struct {
 	"internal/stdio":          {nil, "it carries messages and knows nothing of what is in them"},
 	"internal/config":         {[]string{"internal/fault", "internal/secret"}, "it reads settings"},
 	"internal/hosts":          {[]string{"internal/config", "internal/fault"}, "it writes other programs' configuration"},
+	"internal/problem":        {[]string{"internal/fault"}, "it says over HTTP how calls fail, whoever asks"},
+	"internal/auth":           {[]string{"schema", "internal/config", "internal/fault", "internal/problem", "internal/secret"}, "it says who calls and what they may; it knows the tools by name, and no answer"},
+	"internal/httpd":          {[]string{"internal/auth", "internal/fault", "internal/problem", "internal/stdio"}, "it holds the edge and carries messages; how one is checked and answered is stdio's to say, and what is in it is neither's"},
+	"internal/rest":           {[]string{"internal/auth", "internal/fault", "internal/problem", "tools"}, "it carries the tools over HTTP; what they answer is theirs"},
 	"internal/simulator":      {[]string{"internal/secret"}, "it is the bank: were it to know our documents, it would agree with our mistakes"},
 	"internal/journey":        {[]string{"internal/simulator", "internal/secret", "internal/vault"}, "it plays an agent and a person, through the wire"},
 	"tools":                   {[]string{"providers", "schema", "internal/vault", "internal/consent", "internal/fault", "internal/secret", "internal/token"}, "it joins provider, vault and answer"},
@@ -59,8 +63,11 @@ var outside = map[string]struct {
 	"modernc.org/sqlite":                       {[]string{"internal/vault"}, "only the vault has a store"},
 	"github.com/jackc/pgx/v5":                  {[]string{"internal/vault"}, "only the vault has a store"},
 	"database/sql":                             {[]string{"internal/vault"}, "only the vault has a store"},
+	"github.com/prometheus/client_golang":      {[]string{"internal/httpd"}, "one room counts"},
 	"github.com/alecthomas/kong":               {[]string{"internal/config", "cmd/server"}, "settings and commands are declared there"},
-	"net/http":                                 {[]string{"providers", "internal/consent", "internal/egress", "internal/simulator", "internal/journey", "internal/bench", "internal/bench/floor", "internal/bench/provider"}, "only providers talks to a bank; consent serves a browser, egress the programs that would talk to one"},
+	"net/http":                                 {[]string{"providers", "internal/consent", "internal/egress", "internal/simulator", "internal/journey", "internal/bench", "internal/bench/floor", "internal/bench/provider", "internal/problem", "internal/auth", "internal/rest", "internal/httpd", "cmd/server"}, "only providers talks to a bank; consent serves a browser, egress the programs that would talk to one; the others serve, or ask an issuer"},
+	"github.com/coreos/go-oidc/v3":             {[]string{"internal/auth"}, "one room judges tokens"},
+	"github.com/go-jose/go-jose/v4":            {[]string{"internal/auth"}, "one room judges tokens"},
 }
 
 const module = "bankauth"
@@ -115,6 +122,8 @@ var mayReveal = map[string]string{
 	"internal/vault/postgres.go":         "reads the database's address, which holds a password",
 	"tools/result.go":                    "the only exit, beyond the exposure handle",
 	"tools/identity.go":                  "fingerprints a client id that a caller brought along",
+	"internal/auth/reveal.go":            "hashes and judges the token that a caller sends",
+	"cmd/server/clients.go":              "shows a new client's token, once",
 	"cmd/server/simulate.go":             "prints the simulator's made-up credentials",
 	"internal/egress/egress.go":          "compares its own key",
 	"cmd/server/exec.go":                 "puts it into the environment of the command that was asked for",

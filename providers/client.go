@@ -45,6 +45,10 @@ type Options struct {
 	Now       func() time.Time // nil: time.Now
 	Rand      io.Reader        // for request ids; nil: crypto/rand
 	UserAgent string           // "": bankauth
+
+	// Observe is told of every exchange: the status of the answer, 0 where
+	// none came, and the time until it was read. nil: nobody is.
+	Observe func(status int, took time.Duration)
 }
 
 // Client calls one provider in one environment. It may be used by many
@@ -61,6 +65,7 @@ type Client struct {
 	fresh        http.RoundTripper // dials for every request
 	now          func() time.Time
 	rand         io.Reader
+	observe      func(status int, took time.Duration)
 	plans        map[*schema.Operation]*plan
 	codes        [][]string // the places of schema.Errors.Codes
 }
@@ -71,7 +76,7 @@ type Client struct {
 // a provider that was not compiled by package schema.
 func New(p *schema.Provider, o Options) (*Client, error) {
 	c := &Client{provider: p, clientID: o.ClientID, clientSecret: o.ClientSecret, privateKey: o.PrivateKey,
-		transport: o.Transport, now: o.Now, rand: o.Rand}
+		transport: o.Transport, now: o.Now, rand: o.Rand, observe: o.Observe}
 	if c.transport == nil {
 		c.transport = NewTransport()
 	}

@@ -82,13 +82,18 @@ func (a *attempt) sent() bool {
 // send sends m once and reads the whole answer. The caller releases the
 // reply. It sends m a second time in one case: a kept connection turned out
 // to be closed and not one byte of m was written to it.
-func (c *Client) send(ctx context.Context, m message) (reply, error) {
+func (c *Client) send(ctx context.Context, m message) (r reply, err error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, longest)
 		defer cancel()
 	}
-	r, reused, err := c.try(ctx, m, c.transport)
+	if c.observe != nil {
+		began := c.now()
+		defer func() { c.observe(r.status, c.now().Sub(began)) }()
+	}
+	var reused bool
+	r, reused, err = c.try(ctx, m, c.transport)
 	var failed *sendError
 	if reused && errors.As(err, &failed) && !failed.sent && ctx.Err() == nil {
 		r, _, err = c.try(ctx, m, c.fresh)

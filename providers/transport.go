@@ -17,6 +17,7 @@ const (
 	handshakeTimeout = 5 * time.Second
 	headerTimeout    = 25 * time.Second
 	maxHeader        = 64 << 10
+	connBuffer       = 2 << 10 // of a connection, each way: a request and most answers fit
 
 	// A connection that has been idle for longer than the shortest keep-alive
 	// in common use (5 s, Node.js) may be closed by the provider in the very
@@ -37,6 +38,8 @@ func NewTransport() *http.Transport {
 		IdleConnTimeout:        idleTimeout,
 		ResponseHeaderTimeout:  headerTimeout,
 		MaxResponseHeaderBytes: maxHeader,
+		ReadBufferSize:         connBuffer,
+		WriteBufferSize:        connBuffer,
 		TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{},
 		TLSClientConfig: &tls.Config{
 			MinVersion:         tls.VersionTLS12,

@@ -166,7 +166,7 @@ func (s *Set) grant(b *Bank, args arguments) (*schema.Operation, *schema.Grant, 
 	switch {
 	case name == schema.GrantRefreshToken:
 		f.Message, f.Hint = "a token is renewed with the tool refresh_token", "call refresh_token with the token_ref that create_access_token gave"
-		f.Example = map[string]any{"token_ref": "tok_…"}
+		f.Example = exampleRef()
 	case !ok:
 		f.Message, f.Required = "the argument grant_type is missing", []string{"grant_type"}
 	case s.knows(name):

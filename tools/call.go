@@ -28,9 +28,21 @@ type request struct {
 // Call makes one call of a tool and returns its result. It never fails in any
 // other way: a fault, a panic and a full house are results with IsError.
 // args is what encoding/json makes of the arguments.
-func (s *Set) Call(ctx context.Context, principal, tool string, args any) (result Result) {
+func (s *Set) Call(ctx context.Context, principal, tool string, args any) Result {
+	return s.do(&request{principal: principal, tool: tool}, func(r *request) (answer, error) {
+		var f *fault.Fault
+		if r.args, f = read(args); f != nil {
+			return nil, f
+		}
+		return s.dispatch(ctx, r)
+	})
+}
+
+// do is the one way of everything that a Set answers: it limits, recovers,
+// times and logs.
+func (s *Set) do(r *request, work func(*request) (answer, error)) (result Result) {
 	start := s.o.Now()
-	r := &request{principal: principal, tool: tool, correlation: s.correlation()}
+	r.correlation = s.correlation()
 	defer func() {
 		if p := recover(); p != nil {
 			result = s.fail(r, s.recovered(r, p))
@@ -39,14 +51,10 @@ func (s *Set) Call(ctx context.Context, principal, tool string, args any) (resul
 	}()
 	if s.flight.Add(1) > int64(s.o.Limit) {
 		s.flight.Add(-1)
-		return s.Busy(tool)
+		return s.Busy(r.tool)
 	}
 	defer s.flight.Add(-1)
-	var f *fault.Fault
-	if r.args, f = read(args); f != nil {
-		return s.fail(r, f)
-	}
-	a, err := s.dispatch(ctx, r)
+	a, err := work(r)
 	if err != nil {
 		return s.fail(r, fault.From(err))
 	}
@@ -127,6 +135,13 @@ func (s *Set) logUse(r *request, err error, took time.Duration) {
 }
 
 func (s *Set) event(r *request, code fault.Code, took time.Duration) {
+	provider := ""
+	if r.bank != nil {
+		provider = r.bank.Client.Provider().Name
+	}
+	if s.o.Observe != nil {
+		s.o.Observe(toolName(r.tool), provider, string(code), took)
+	}
 	level := zerolog.InfoLevel
 	if code == fault.Internal {
 		level = zerolog.ErrorLevel
@@ -135,22 +150,23 @@ func (s *Set) event(r *request, code fault.Code, took time.Duration) {
 	if s.o.Log.GetLevel() > level || e == nil {
 		return
 	}
-	provider := ""
-	if r.bank != nil {
-		provider = r.bank.Client.Provider().Name
-	}
 	e.Str("tool", toolName(r.tool)).Str("provider", provider).Str("code", string(code)).
 		Int64("ms", took.Milliseconds()).Str("correlation_id", r.correlation).Msg("call")
 }
 
-// use is what the log calls a token that is put to use; it is no tool.
-const use = "use"
+// What the log calls the operations on records, which are no tools.
+const (
+	use         = "use" // a token is put to use
+	listTokens  = "list_tokens"
+	showToken   = "show_token"
+	forgetToken = "forget_token"
+)
 
-// toolName returns the name of one of our tools; what a client made up is not
-// for the log.
+// toolName returns the name of one of our tools or operations; what a client
+// made up is not for the log.
 func toolName(name string) string {
 	switch name {
-	case schema.CreateAccessToken, schema.RefreshToken, schema.CreateUser, schema.Revoke, use:
+	case schema.CreateAccessToken, schema.RefreshToken, schema.CreateUser, schema.Revoke, use, listTokens, showToken, forgetToken:
 		return name
 	}
 	return "unknown"

@@ -15,7 +15,7 @@ import (
 // refreshToken renews the token that token_ref names. The vault decides
 // whether the provider is asked at all.
 func (s *Set) refreshToken(ctx context.Context, r *request) (answer, error) {
-	example := map[string]any{"token_ref": "tok_…"}
+	example := exampleRef()
 	if f := r.args.only(r.tool, example, s.argumentNames(r.tool)...); f != nil {
 		return nil, f
 	}
@@ -71,7 +71,7 @@ func (s *Set) freshen(ctx context.Context, r *request, v *vault.Vault, ref strin
 
 func missingRef() *fault.Fault {
 	return &fault.Fault{Code: fault.InvalidArgument, Message: "the argument token_ref is missing",
-		Hint: "give the token_ref that create_access_token returned", Required: []string{"token_ref"}, Example: map[string]any{"token_ref": "tok_…"}}
+		Hint: "give the token_ref that create_access_token returned", Required: []string{"token_ref"}, Example: exampleRef()}
 }
 
 func noRefreshToken() *fault.Fault {

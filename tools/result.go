@@ -17,6 +17,9 @@ type Result struct {
 	IsError bool
 	Code    fault.Code // "" unless IsError
 
+	Fault         *fault.Fault // nil unless IsError: what JSON says of it
+	CorrelationID string       // ties the answer to the log
+
 	consent *pending // a consent that waits for a person; nil otherwise
 }
 
@@ -192,24 +195,25 @@ func (s *Set) succeed(r *request, a answer) Result {
 	if err != nil {
 		return s.fail(r, fault.From(err))
 	}
-	return Result{JSON: b}
+	return Result{JSON: b, CorrelationID: r.correlation}
 }
 
 func (s *Set) fail(r *request, f *fault.Fault) Result {
+	if f.Provider == "" && r.bank != nil {
+		of := *f // it may be shared with other calls
+		of.Provider, f = r.bank.Client.Provider().Name, &of
+	}
 	body := errorBody{
 		Code: f.Code, Message: f.Message, Hint: f.Hint, Provider: f.Provider, ProviderCode: f.ProviderCode,
 		Retryable: f.Retryable(), RetryAfterSeconds: int64((f.RetryAfter + time.Second - 1) / time.Second),
 		CorrelationID: r.correlation, ConsentURL: f.ConsentURL, ConsentRef: f.ConsentRef, Required: f.Required, NotAllowed: f.NotAllowed, Example: f.Example,
-	}
-	if body.Provider == "" && r.bank != nil {
-		body.Provider = r.bank.Client.Provider().Name
 	}
 	b, err := json.Marshal(errorResult{body})
 	if err != nil { // only an Example could bring this about
 		body.Example = nil
 		b, _ = json.Marshal(errorResult{body})
 	}
-	result := Result{JSON: b, IsError: true, Code: f.Code}
+	result := Result{JSON: b, IsError: true, Code: f.Code, Fault: f, CorrelationID: r.correlation}
 	if f.ConsentURL != "" && r.bank != nil {
 		result.consent = &pending{f.ConsentRef, f.ConsentURL, r.bank.Client.Provider().Title, f.Again}
 	}

@@ -24,6 +24,7 @@ func (s *Set) Server(version string, principal func(context.Context) string) *se
 		server.WithCompletions(),
 		server.WithPromptCompletionProvider(completions{s, principal}),
 		server.WithResourceCompletionProvider(completions{s, principal}),
+		server.WithLogging(), // a level is taken, though nothing is sent: some clients set one at once
 		// The list depends on nothing but the process, so a client may keep it.
 		server.WithCacheHints(300_000, mcp.CacheScopePublic),
 		server.WithMethodCacheHints(mcp.MethodResourcesRead, 0, mcp.CacheScopePrivate),

@@ -62,8 +62,11 @@ type Options struct {
 	Exposure Exposure       // Handle when empty
 	Limit    int            // calls at work at once; 0: DefaultLimit
 	Log      zerolog.Logger // the zero Logger is silent
-	Now      func() time.Time
-	Rand     io.Reader
+	// Observe is told of every call in words of ours: provider is "" where
+	// none is known, and code is ok or the fault's. nil: nobody is.
+	Observe func(tool, provider, code string, took time.Duration)
+	Now     func() time.Time
+	Rand    io.Reader
 }
 
 // DefaultLimit bounds the calls at work at once. A further one is answered
@@ -186,6 +189,18 @@ func (s *Set) bank(tool string, args arguments) (*Bank, *fault.Fault) {
 	}
 	return b, nil
 }
+
+// Example returns the arguments of a call of tool that works, nil where no
+// provider serves it.
+func (s *Set) Example(tool string) map[string]any {
+	if tool == schema.RefreshToken {
+		return exampleRef()
+	}
+	return s.example(tool)
+}
+
+// exampleRef is how refresh_token is called.
+func exampleRef() map[string]any { return map[string]any{"token_ref": "tok_…"} }
 
 // example is a call of tool that works, with the first provider that serves it.
 func (s *Set) example(tool string) map[string]any {

@@ -38,6 +38,9 @@ type commands struct {
 	Vault  vaultCommand  `cmd:"" group:"By hand" help:"Check, back up, restore and rekey the vault."`
 	Audit  auditCommand  `cmd:"" group:"By hand" help:"List and verify what has happened to the vault's credentials."`
 
+	Serve   serveCommand   `cmd:"" group:"For many agents" help:"Serve MCP, health and metrics over HTTP."`
+	Clients clientsCommand `cmd:"" group:"For many agents" help:"Add, list and remove those who may call over HTTP with a static token."`
+
 	Demo     demoCommand     `cmd:"" group:"To try and to test" help:"Play every provider's journey against the simulator, over MCP, and print each step."`
 	Simulate simulateCommand `cmd:"" group:"To try and to test" help:"Run the providers' simulator as a server of its own."`
 

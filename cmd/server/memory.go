@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bankauth/internal/config"
+	"bankauth/internal/httpd"
 	"bankauth/internal/stdio"
 )
 
@@ -29,6 +30,7 @@ const (
 // memory suits the collector to the calls in flight.
 type memory struct {
 	ours   bool          // the percentage is ours to set
+	rest   int           // percent while few calls are in flight
 	quiet  time.Duration // see quietFor
 	wake   chan struct{} // has one when run has something to wait for
 	awake  atomic.Bool   // run counts calls
@@ -37,10 +39,15 @@ type memory struct {
 	flight atomic.Int64  // that are at work
 }
 
-func newMemory(env config.Environment) *memory {
-	m := &memory{ours: !env.Has("GOGC"), quiet: quietFor, wake: make(chan struct{}, 1)}
+// newMemory sets the percentage for when few calls are in flight, and a limit
+// above which the heap is collected at every chance, in bytes.
+func newMemory(env config.Environment, rest int, limit int64) *memory {
+	m := &memory{ours: !env.Has("GOGC"), rest: rest, quiet: quietFor, wake: make(chan struct{}, 1)}
 	if !env.Has("GOMEMLIMIT") && debug.SetMemoryLimit(-1) == math.MaxInt64 {
-		debug.SetMemoryLimit(softMemory)
+		debug.SetMemoryLimit(limit)
+	}
+	if m.ours {
+		debug.SetGCPercent(rest)
 	}
 	return m
 }
@@ -49,7 +56,7 @@ func newMemory(env config.Environment) *memory {
 func (m *memory) watch(next stdio.Handle) stdio.Handle {
 	return func(ctx context.Context, message stdio.Message) stdio.Reply {
 		m.enter()
-		defer m.flight.Add(-1)
+		defer m.leave()
 		return next(ctx, message)
 	}
 }
@@ -63,6 +70,17 @@ func (m *memory) enter() {
 		m.wake <- struct{}{} // never full: run has taken the last before it slept
 	}
 }
+
+// during is watch for messages over HTTP.
+func (m *memory) during(next httpd.Handle) httpd.Handle {
+	return func(ctx context.Context, message httpd.Message) stdio.Reply {
+		m.enter()
+		defer m.leave()
+		return next(ctx, message)
+	}
+}
+
+func (m *memory) leave() { m.flight.Add(-1) }
 
 // start starts run. What it returns ends it and waits until it has ended.
 func (m *memory) start(ctx context.Context) (stop func()) {
@@ -84,23 +102,26 @@ func (m *memory) run(ctx context.Context) {
 			return
 		case <-m.wake:
 		}
-		if !m.untilQuiet(ctx) {
-			return
-		}
-		if m.busy.CompareAndSwap(true, false) {
-			debug.SetGCPercent(collectAt)
-		}
-		if held() > kept+worthwhile {
-			debug.FreeOSMemory()
-			kept = held()
+		// Twice: connections to a provider are kept for some seconds.
+		for _, period := range []time.Duration{m.quiet, 5 * m.quiet} {
+			if !m.untilQuiet(ctx, period) {
+				return
+			}
+			if m.busy.CompareAndSwap(true, false) {
+				debug.SetGCPercent(m.rest)
+			}
+			if held() > kept+worthwhile {
+				debug.FreeOSMemory()
+				kept = held()
+			}
 		}
 		m.sleep()
 	}
 }
 
 // untilQuiet reports whether a whole period has passed without a call.
-func (m *memory) untilQuiet(ctx context.Context) bool {
-	period := time.NewTicker(m.quiet)
+func (m *memory) untilQuiet(ctx context.Context, quiet time.Duration) bool {
+	period := time.NewTicker(quiet)
 	defer period.Stop()
 	for {
 		before := m.calls.Load()

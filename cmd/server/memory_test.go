@@ -36,7 +36,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 
 func TestMemoryFollowsTheCalls(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(collectAt))
-	m := newMemory(config.Read([]string{"GOMEMLIMIT=off"}, "linux"))
+	m := newMemory(config.Read([]string{"GOMEMLIMIT=off"}, "linux"), collectAt, softMemory)
 	m.quiet = 20 * time.Millisecond
 	defer m.start(t.Context())()
 
@@ -83,7 +83,7 @@ func TestMemoryFollowsTheCalls(t *testing.T) {
 }
 
 func TestMemoryLeavesTheUsersPercentage(t *testing.T) {
-	m := newMemory(config.Read([]string{"GOGC=50", "GOMEMLIMIT=off"}, "linux"))
+	m := newMemory(config.Read([]string{"GOGC=50", "GOMEMLIMIT=off"}, "linux"), collectAt, softMemory)
 	before := percent()
 	for range 2 * manyCalls {
 		m.enter()

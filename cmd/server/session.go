@@ -28,6 +28,7 @@ type session struct {
 var (
 	_ server.SessionWithClientInfo  = (*session)(nil)
 	_ server.SessionWithElicitation = (*session)(nil)
+	_ server.SessionWithLogging     = (*session)(nil)
 )
 
 func newSession() *session {
@@ -101,3 +102,10 @@ func (s *session) RequestElicitation(ctx context.Context, q mcp.ElicitationReque
 	}
 	return &result, nil
 }
+
+// SetLogLevel takes the level below which the client wants no messages of the
+// log. It is sent none at all.
+func (*session) SetLogLevel(mcp.LoggingLevel) {}
+
+// GetLogLevel returns the highest there is.
+func (*session) GetLogLevel() mcp.LoggingLevel { return mcp.LoggingLevelEmergency }

@@ -25,9 +25,9 @@ func (c *stdioCommand) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return err
 	}
-	m := newMemory(p.env)
+	m := newMemory(p.env, collectAt, softMemory)
 	defer m.start(ctx)()
-	client := newConversation(ctx, s)
+	client := newConversation(ctx, s, func(context.Context) string { return tools.Local })
 	server := stdio.Server{Handle: m.watch(client.handle), Quick: client.quick, Writable: takes(p.out), Limit: tools.DefaultLimit, Ended: s.consents.End, Log: s.log}
 	err = server.Serve(ctx, pollable(p.in), p.out)
 	if err != nil {
@@ -38,31 +38,35 @@ func (c *stdioCommand) Run(ctx context.Context, p *process) error {
 	return errors.Join(err, s.close())
 }
 
-// conversation joins the read loop and mcp-go for the one client of a process.
+// conversation joins a transport and mcp-go.
 type conversation struct {
 	tools   *tools.Set
 	mcp     *server.MCPServer
-	session *session
+	session *session // of the one client of a stdio process
 }
 
-func newConversation(ctx context.Context, s *service) *conversation {
-	principal := func(context.Context) string { return tools.Local }
+func newConversation(ctx context.Context, s *service, principal func(context.Context) string) *conversation {
 	c := &conversation{tools: s.tools, mcp: s.tools.Server(thisRelease().Version, principal), session: newSession()}
 	// It fails only for an id that is taken, and this server is new.
 	_ = c.mcp.RegisterSession(ctx, c.session)
 	return c
 }
 
-// handle answers one message. It is a stdio.Handle.
+// handle answers one message over stdio. It is a stdio.Handle.
 func (c *conversation) handle(ctx context.Context, m stdio.Message) stdio.Reply {
+	return c.answer(ctx, c.session, m)
+}
+
+// answer answers one message of the client whose session it is.
+func (c *conversation) answer(ctx context.Context, session *session, m stdio.Message) stdio.Reply {
 	if m.Busy {
 		return c.busy(m)
 	}
-	switch answer := c.mcp.HandleMessage(c.mcp.WithContext(ctx, c.session), m.Raw).(type) {
+	switch answer := c.mcp.HandleMessage(c.mcp.WithContext(ctx, session), m.Raw).(type) {
 	case mcp.JSONRPCResponse:
 		return stdio.Reply{Result: tools.Encode(answer.Result)}
 	case mcp.JSONRPCError:
-		return stdio.Reply{Error: c.refusal(m.Method, answer.Error)}
+		return stdio.Reply{Error: refusal(m.Method, session.ProtocolVersion() == "", answer.Error)}
 	}
 	return stdio.Reply{} // a notification's
 }
@@ -85,8 +89,9 @@ func (c *conversation) quick(m stdio.Message) bool {
 }
 
 // refusal takes over mcp-go's error, in our words where its own say what Go
-// thought of the message or repeat what the client made up.
-func (c *conversation) refusal(method string, e mcp.JSONRPCErrorDetails) *stdio.Error {
+// thought of the message or repeat what the client made up. modern says that
+// the client shook no hands, so that it is one of 2026-07-28.
+func refusal(method string, modern bool, e mcp.JSONRPCErrorDetails) *stdio.Error {
 	switch {
 	case strings.Contains(e.Message, "json:"), strings.Contains(e.Message, "unmarshal"):
 		return &stdio.Error{Code: e.Code, Message: "the parameters are not those of the method " + known(method)}
@@ -95,17 +100,23 @@ func (c *conversation) refusal(method string, e mcp.JSONRPCErrorDetails) *stdio.
 	case strings.Contains(e.Message, server.ErrToolNotFound.Error()):
 		return &stdio.Error{Code: e.Code, Message: "there is no such tool; tools/list lists them"}
 	case strings.Contains(e.Message, server.ErrPromptNotFound.Error()):
-		return &stdio.Error{Code: e.Code, Message: "there is no such prompt; prompts/list lists them"}
+		return &stdio.Error{Code: mcp.INVALID_PARAMS, Message: "there is no such prompt; prompts/list lists them"}
 	case strings.Contains(e.Message, "unknown reference type"):
 		return &stdio.Error{Code: e.Code, Message: "ref is a prompt (ref/prompt) or a resource (ref/resource)"}
 	case strings.Contains(e.Message, server.ErrResourceNotFound.Error()):
 		code := mcp.RESOURCE_NOT_FOUND
-		if c.session.ProtocolVersion() == "" { // no handshake: the client is of 2026-07-28
+		if modern {
 			code = mcp.INVALID_PARAMS
 		}
 		return &stdio.Error{Code: code, Message: "there is no such resource; resources/list lists them"}
 	}
-	return &stdio.Error{Code: e.Code, Message: e.Message, Data: e.Data}
+	switch e.Code {
+	case mcp.UNSUPPORTED_PROTOCOL_VERSION: // its data names those that are
+		return &stdio.Error{Code: e.Code, Message: "this revision of the protocol is not supported", Data: e.Data}
+	case mcp.INVALID_PARAMS:
+		return &stdio.Error{Code: e.Code, Message: "the parameters are not those of the method " + known(method)}
+	}
+	return &stdio.Error{Code: e.Code, Message: "this is no request that the server takes"}
 }
 
 // known names a method that the specification has; what a client made up is
@@ -113,7 +124,8 @@ func (c *conversation) refusal(method string, e mcp.JSONRPCErrorDetails) *stdio.
 func known(method string) string {
 	switch mcp.MCPMethod(method) {
 	case mcp.MethodInitialize, mcp.MethodPing, mcp.MethodToolsList, mcp.MethodToolsCall, mcp.MethodResourcesList,
-		mcp.MethodResourcesRead, mcp.MethodResourcesTemplatesList, mcp.MethodPromptsList, mcp.MethodPromptsGet, mcp.MethodCompletionComplete:
+		mcp.MethodResourcesRead, mcp.MethodResourcesTemplatesList, mcp.MethodPromptsList, mcp.MethodPromptsGet, mcp.MethodCompletionComplete,
+		mcp.MethodSetLogLevel:
 		return method
 	}
 	return "that was called"

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"bankauth/internal/config"
 	"bankauth/internal/stdio"
+	"bankauth/tools"
 )
 
 // bare is the conversation of a server without any setting.
@@ -25,7 +27,7 @@ func bare(t *testing.T) *conversation {
 			t.Error(err)
 		}
 	})
-	return newConversation(t.Context(), s)
+	return newConversation(t.Context(), s, func(context.Context) string { return tools.Local })
 }
 
 // A call too many is a tool's result, so that a model reads it and waits.
@@ -45,14 +47,13 @@ func TestBusyIsAResult(t *testing.T) {
 
 // What Go says of a message that it cannot read may quote it.
 func TestRefusalsQuoteNothing(t *testing.T) {
-	c := bare(t)
 	for _, e := range []mcp.JSONRPCErrorDetails{
 		{Code: mcp.INVALID_REQUEST, Message: "json: cannot unmarshal number 4711canary into Go value", Data: "canary"},
 		{Code: mcp.INVALID_PARAMS, Message: "failed to unmarshal canary"},
 		{Code: mcp.INVALID_PARAMS, Message: "tool 'canary' not found: tool not found"},
 		{Code: mcp.INTERNAL_ERROR, Message: "resource not found: canary"},
 	} {
-		got := c.refusal("tools/canary", e)
+		got := refusal("tools/canary", true, e)
 		if text, _ := json.Marshal(got); strings.Contains(string(text), "canary") {
 			t.Errorf("%q became %s", e.Message, text)
 		}

@@ -12,9 +12,7 @@ import (
 
 	"bankauth/internal/config"
 	"bankauth/internal/fault"
-	"bankauth/internal/token"
 	"bankauth/internal/vault"
-	"bankauth/schema"
 	"bankauth/tools"
 )
 
@@ -39,56 +37,26 @@ type tokensShowCommand struct {
 	Ref  string `arg:"" help:"The token_ref."`
 }
 
-// tokenAbout is what the command line says of a token: no secret.
-type tokenAbout struct {
-	TokenRef    string `json:"token_ref"`
-	Provider    string `json:"provider"`
-	Environment string `json:"environment"`
-	GrantType   string `json:"grant_type"`
-	Scope       string `json:"scope,omitempty"`
-	Account     string `json:"account,omitempty"` // whose it is, with grant_type=password
-	Subject     string `json:"subject,omitempty"`
-	State       string `json:"state"` // live, uncertain, suspect or reauthorize
-	Reason      string `json:"reason,omitempty"`
-	Expires     string `json:"expires"` // at, never or unknown
-	ExpiresAt   string `json:"expires_at,omitempty"`
-	Refreshable bool   `json:"refreshable"`
-	Generation  int    `json:"generation"`
-	Created     string `json:"created"`
-	Updated     string `json:"updated"`
-
-	expires string // for people
-}
-
-func aboutToken(r vault.Record, now time.Time) tokenAbout {
-	a := tokenAbout{
-		TokenRef: r.Ref, Provider: r.Identity.Provider, Environment: r.Identity.Environment, GrantType: r.Identity.Grant,
-		Scope: r.Token.Scope, Subject: r.Token.Subject, State: string(r.State), Reason: r.Reason, Expires: string(r.Token.Expiry),
-		Generation: r.Generation, Created: r.Created.UTC().Format(time.RFC3339), Updated: r.Updated.UTC().Format(time.RFC3339),
-		Refreshable: r.State != vault.Reauthorize && r.State != vault.Suspect && !r.Token.Refresh.IsZero(),
+// expires says when a token ends, for people.
+func expires(a tools.TokenAbout, now time.Time) string {
+	at, err := time.Parse(time.RFC3339, a.ExpiresAt)
+	if err != nil {
+		return a.Expires
 	}
-	if r.Identity.Grant == schema.GrantPassword {
-		a.Account = r.Identity.Account
+	left := at.Sub(now).Round(time.Second)
+	if left > 0 {
+		return "in " + left.String()
 	}
-	a.expires = a.Expires
-	if r.Token.Expiry == token.ExpiresAt {
-		a.ExpiresAt = r.Token.ExpiresAt.UTC().Format(time.RFC3339)
-		if left := r.Token.ExpiresAt.Sub(now).Round(time.Second); left > 0 {
-			a.expires = "in " + left.String()
-		} else {
-			a.expires = (-left).String() + " ago"
-		}
-	}
-	return a
+	return (-left).String() + " ago"
 }
 
 // Run lists the tokens of whoever uses this machine's vault.
 func (c *tokensListCommand) Run(ctx context.Context, p *process) error {
-	var all []tokenAbout
+	var all []tools.TokenAbout
 	made, err := withVault(ctx, p, c.Settings, func(v *vault.Vault) error {
 		records, err := v.List(ctx, tools.Local)
 		for _, r := range records {
-			all = append(all, aboutToken(r, time.Now()))
+			all = append(all, tools.About(r))
 		}
 		return err
 	})
@@ -96,7 +64,7 @@ func (c *tokensListCommand) Run(ctx context.Context, p *process) error {
 	case err != nil:
 		return err
 	case c.JSON && all == nil:
-		return printJSON(p, []tokenAbout{})
+		return printJSON(p, []tools.TokenAbout{})
 	case c.JSON:
 		return printJSON(p, all)
 	case !made:
@@ -111,7 +79,8 @@ func (c *tokensListCommand) Run(ctx context.Context, p *process) error {
 
 const firstToken = "Try `bankauth call create_access_token provider=NAME grant_type=client_credentials`."
 
-func printTable(p *process, all []tokenAbout) error {
+func printTable(p *process, all []tools.TokenAbout) error {
+	now := time.Now()
 	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "TOKEN_REF\tPROVIDER\tENVIRONMENT\tGRANT\tSCOPE OR ACCOUNT\tSTATE\tEXPIRES\tREFRESHABLE")
 	for _, a := range all {
@@ -125,17 +94,17 @@ func printTable(p *process, all []tokenAbout) error {
 		if a.Refreshable {
 			can = "yes"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.TokenRef, a.Provider, a.Environment, a.GrantType, plain(about), a.State, a.expires, can)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.TokenRef, a.Provider, a.Environment, a.GrantType, plain(about), a.State, expires(a, now), can)
 	}
 	return w.Flush()
 }
 
 // Run shows one token.
 func (c *tokensShowCommand) Run(ctx context.Context, p *process) error {
-	var a tokenAbout
+	var a tools.TokenAbout
 	made, err := withVault(ctx, p, c.Settings, func(v *vault.Vault) error {
 		r, err := v.Get(ctx, tools.Local, c.Ref)
-		a = aboutToken(r, time.Now())
+		a = tools.About(r)
 		return err
 	})
 	switch {
@@ -149,7 +118,7 @@ func (c *tokensShowCommand) Run(ctx context.Context, p *process) error {
 	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
 	for _, row := range [][2]string{{"token_ref", a.TokenRef}, {"provider", a.Provider}, {"environment", a.Environment},
 		{"grant_type", a.GrantType}, {"scope", a.Scope}, {"account", a.Account}, {"subject", a.Subject}, {"state", a.State},
-		{"reason", a.Reason}, {"expires", a.expires}, {"expires_at", a.ExpiresAt}, {"refreshable", fmt.Sprint(a.Refreshable)},
+		{"reason", a.Reason}, {"expires", expires(a, time.Now())}, {"expires_at", a.ExpiresAt}, {"refreshable", fmt.Sprint(a.Refreshable)},
 		{"generation", fmt.Sprint(a.Generation)}, {"created", a.Created}, {"updated", a.Updated}} {
 		if row[1] != "" {
 			fmt.Fprintf(w, "%s\t%s\n", row[0], plain(row[1]))

@@ -12,6 +12,7 @@ import (
 	"bankauth/internal/config"
 	"bankauth/internal/consent"
 	"bankauth/internal/fault"
+	"bankauth/internal/httpd"
 	"bankauth/internal/secret"
 	"bankauth/internal/simulator"
 	"bankauth/internal/vault"
@@ -33,6 +34,7 @@ type service struct {
 	log      zerolog.Logger
 	tools    *tools.Set
 	consents *consent.Consents
+	metrics  *httpd.Metrics // nil: nobody counts
 
 	simulator *simulator.Simulator // nil unless a provider is simulated
 
@@ -42,7 +44,12 @@ type service struct {
 
 // newService wires what the settings ask for. close ends it.
 func newService(ctx context.Context, p *process, settings config.Settings) (*service, error) {
-	s := &service{env: p.env, settings: settings, log: newLog(settings, p.err)}
+	return newCounted(ctx, p, settings, nil)
+}
+
+// newCounted is newService with somebody who counts calls and exchanges.
+func newCounted(ctx context.Context, p *process, settings config.Settings, metrics *httpd.Metrics) (*service, error) {
+	s := &service{env: p.env, settings: settings, log: newLog(settings, p.err), metrics: metrics}
 	documents, err := offered(p.env, settings)
 	if err != nil {
 		return nil, err
@@ -56,9 +63,11 @@ func newService(ctx context.Context, p *process, settings config.Settings) (*ser
 		return nil, errors.Join(err, s.close())
 	}
 	s.consents = consent.New(consent.Options{Listen: listen})
-	s.tools, err = tools.New(tools.Options{
-		Banks: banks, Vault: s.openVault, Consents: s.consents, Exposure: tools.Exposure(settings.Expose), Log: s.log,
-	})
+	o := tools.Options{Banks: banks, Vault: s.openVault, Consents: s.consents, Exposure: tools.Exposure(settings.Expose), Log: s.log}
+	if metrics != nil {
+		o.Observe = metrics.Call
+	}
+	s.tools, err = tools.New(o)
 	if err != nil {
 		return nil, errors.Join(err, s.close())
 	}
@@ -143,6 +152,9 @@ func (s *service) banks(ctx context.Context, all []*schema.Provider) ([]tools.Ba
 			}
 		}
 		o.Transport, o.UserAgent = transport, agent
+		if s.metrics != nil {
+			o.Observe = func(status int, took time.Duration) { s.metrics.Upstream(p.Name, status, took) }
+		}
 		client, err := providers.New(p, o)
 		if err != nil {
 			return nil, err

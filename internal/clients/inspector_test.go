@@ -23,6 +23,8 @@ type inspection struct {
 	program string
 	env     map[string]string
 	era     string
+
+	url, transport string // of a server that runs, in place of the program
 }
 
 // output is what the Inspector prints of a result.
@@ -51,6 +53,27 @@ func TestInspector(t *testing.T) {
 			if era == "legacy" { // the era of most hosts; a call takes a second
 				i.authorizes(t)
 				i.slips(t)
+			}
+		})
+	}
+}
+
+// TestInspectorOverHTTP does the same over HTTP. A client that insists on 2026
+// has nothing to look for on /sse.
+func TestInspectorOverHTTP(t *testing.T) {
+	n := findNode(t)
+	program := build(t)
+	for _, c := range []struct{ transport, path, era string }{
+		{"http", "/mcp", "legacy"}, {"http", "/mcp", "auto"}, {"http", "/mcp", "modern"}, {"sse", "/sse", "legacy"}, {"sse", "/sse", "auto"},
+	} {
+		t.Run(c.transport+" "+c.era, func(t *testing.T) {
+			s := simulate(t, program)
+			i := inspection{node: n, era: c.era, url: serve(t, program, s.env) + c.path, transport: c.transport}
+			i.lists(t)
+			i.refuses(t, "create_access_token", map[string]any{"provider": "flinks"}, "invalid_argument")
+			i.consents(t, "fintecture", s.banks["fintecture"])
+			if c.era == "modern" {
+				i.authorizes(t)
 			}
 		})
 	}
@@ -169,10 +192,14 @@ func (i inspection) call(t *testing.T, tool string, arguments map[string]any) (o
 func (i inspection) ask(t *testing.T, args ...string) (output, int, []byte) {
 	t.Helper()
 	line := []string{"--cli", "-q", "--protocol-era", i.era, "--format", "json"}
-	for name, value := range i.env {
-		line = append(line, "-e", name+"="+value)
+	if i.url != "" {
+		line = append(append(line, "--server-url", i.url, "--transport", i.transport), args...)
+	} else {
+		for name, value := range i.env {
+			line = append(line, "-e", name+"="+value)
+		}
+		line = append(append(line, args...), "--", i.program, "stdio")
 	}
-	line = append(append(line, args...), "--", i.program, "stdio")
 	got := i.node.run(t, inspector, line...)
 	var printed struct {
 		Result output `json:"result"`

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"net"
 	"net/netip"
 	"net/url"
@@ -107,21 +108,32 @@ func (e Environment) baseURL(variable string) (string, error) {
 	if !ok {
 		return "", nil
 	}
-	refuse := func(what string) (string, error) {
-		return "", fault.New(fault.NotConfigured, variable+" "+what, "set it to https://HOST or https://HOST/PATH, or to http on a loopback address; or unset it")
+	if err := CheckURL(value); err != nil {
+		return "", badURL(variable, err)
 	}
+	return strings.TrimRight(value, "/"), nil
+}
+
+func badURL(variable string, err error) *fault.Fault {
+	return fault.New(fault.NotConfigured, variable+" "+err.Error(), "set it to https://HOST or https://HOST/PATH, or to http on a loopback address; or unset it")
+}
+
+// CheckURL returns what is wrong with a server's address, in words that follow
+// its name and quote nothing of it: it must be https, or http on loopback, and
+// carry no user, query or fragment.
+func CheckURL(value string) error {
 	u, err := url.Parse(value)
 	switch {
 	case err != nil || u.Hostname() == "" || u.Opaque != "":
-		return refuse("is not a URL with a host")
+		return errors.New("is not a URL with a host")
 	case u.User != nil:
-		return refuse("must not carry a user name or a password")
+		return errors.New("must not carry a user name or a password")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return refuse("must not carry a query or a fragment")
+		return errors.New("must not carry a query or a fragment")
 	case u.Scheme == "http" && !loopback(u.Hostname()), u.Scheme != "http" && u.Scheme != "https":
-		return refuse("must be https; http is for loopback addresses only")
+		return errors.New("must be https; http is for loopback addresses only")
 	}
-	return strings.TrimRight(u.String(), "/"), nil
+	return nil
 }
 
 // ConsentAddress returns the address to listen on for the browser's way back;

@@ -31,8 +31,9 @@ func Table() []Row {
 	return append(rows, settingRows()...)
 }
 
+// settingRows are the settings that do not belong to one provider.
 func settingRows() []Row {
-	return slices.Concat(rowsOf(reflect.TypeFor[Settings]()), rowsOf(reflect.TypeFor[NewKey]()))
+	return slices.Concat(rowsOf(reflect.TypeFor[Settings]()), rowsOf(reflect.TypeFor[NewKey]()), rowsOf(reflect.TypeFor[Access]()), rowsOf(reflect.TypeFor[Serving]()))
 }
 
 func rowsOf(declared reflect.Type) []Row {

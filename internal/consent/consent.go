@@ -31,8 +31,10 @@ const (
 	wait = 45 * time.Second // of a call; hosts give up after 60 s
 	most = 32               // consents that wait for one principal
 
-	pathStart    = "/consent/"
-	pathCallback = "/consent/callback"
+	// Path is what all of the pages are under.
+	Path = "/consent/"
+
+	pathCallback = Path + "callback"
 )
 
 // Options says where browsers find us. The zero value listens on any free
@@ -41,13 +43,6 @@ type Options struct {
 	// Listen is the loopback address that is listened on while a consent
 	// waits: HOST:PORT. "" is 127.0.0.1 with any free port.
 	Listen string
-	// Base, where it is set, is the address at which somebody else serves the
-	// Consents, an http.Handler: https://HOST without a slash at its end.
-	// Nothing is listened on then.
-	Base string
-	// Principal tells whose browser it is, where that can be told; nil: it
-	// cannot. A consent is for the principal alone who asked for it.
-	Principal func(*http.Request) (string, bool)
 
 	Now  func() time.Time // nil: time.Now
 	Rand io.Reader        // nil: crypto/rand
@@ -56,6 +51,8 @@ type Options struct {
 // Consents are the consents of a process. It is safe for concurrent use.
 type Consents struct {
 	o    Options
+	base string // where somebody else serves it; else ""
+	who  func(*http.Request) (string, bool)
 	ends chan struct{} // closed when nobody waits any more
 
 	mu      sync.Mutex
@@ -75,6 +72,15 @@ func New(o Options) *Consents {
 		o.Rand = rand.Reader
 	}
 	return &Consents{o: o, ends: make(chan struct{}), open: map[string]*consent{}, byState: map[string]*consent{}}
+}
+
+// ServedAt says that somebody else serves the Consents, an http.Handler, at
+// base (https://HOST without a slash at its end) and Path: nothing is listened
+// on then. who tells whose browser it is, where that can be told; nil: it
+// cannot. A consent is for the principal alone who asked for it. Call it before
+// the first Open.
+func (s *Consents) ServedAt(base string, who func(*http.Request) (string, bool)) {
+	s.base, s.who = base, who
 }
 
 // Trip is what a browser carries to the provider and back.
@@ -129,7 +135,7 @@ func (s *Consents) Open(ctx context.Context, o Opening) error {
 	}
 	state, verifier, ref, browser := s.draw(), s.draw()+s.draw(), "con_"+s.draw(), s.draw()
 	sum := sha256.Sum256([]byte(verifier))
-	c := &consent{Opening: o, ref: ref, url: base + pathStart + ref, state: state, browser: browser, expires: s.o.Now().Add(life), done: make(chan struct{}),
+	c := &consent{Opening: o, ref: ref, url: base + Path + ref, state: state, browser: browser, expires: s.o.Now().Add(life), done: make(chan struct{}),
 		trip: Trip{RedirectURI: base + pathCallback, State: secret.New(state), Verifier: secret.New(verifier), Challenge: base64.RawURLEncoding.EncodeToString(sum[:])}}
 	if err := s.add(c); err != nil {
 		return err
@@ -139,7 +145,15 @@ func (s *Consents) Open(ctx context.Context, o Opening) error {
 		return err
 	}
 	return c.required("the user has to consent at "+o.Title+" first",
-		"ask the user to open consent_url in a browser on this machine; then call again with consent_ref, and it waits for the user")
+		"ask the user to open consent_url in a browser"+s.where()+"; then call again with consent_ref, and it waits for the user")
+}
+
+// where is which browser can open our page.
+func (s *Consents) where() string {
+	if s.base == "" {
+		return " on this machine"
+	}
+	return ""
 }
 
 // required is the fault that sends a person to the consent.

@@ -52,10 +52,11 @@ func get(s http.Handler, address string, who string, cookies []*http.Cookie) *ht
 // TestPublicAddress: served by somebody else over https, who knows whose
 // browser it is, a consent is its principal's alone.
 func TestPublicAddress(t *testing.T) {
-	s := consent.New(consent.Options{Base: "https://auth.example", Principal: func(r *http.Request) (string, bool) {
+	s := consent.New(consent.Options{})
+	s.ServedAt("https://auth.example", func(r *http.Request) (string, bool) {
 		who := r.Header.Get("X-Who")
 		return who, who != ""
-	}})
+	})
 	var trip consent.Trip
 	var hung error
 	f := required(t, s.Open(t.Context(), opening(&trip, func(ctx context.Context) (string, error) { hung = ctx.Err(); return "tok_1", nil })))
@@ -122,7 +123,8 @@ func TestOnePort(t *testing.T) {
 // TestWithdrawn: who does not want to gets no address again, and nobody can
 // finish it any more. A panic while finishing is an outcome as well.
 func TestWithdrawn(t *testing.T) {
-	s := consent.New(consent.Options{Base: "https://auth.example"})
+	s := consent.New(consent.Options{})
+	s.ServedAt("https://auth.example", nil)
 	var trip consent.Trip
 	f := required(t, s.Open(t.Context(), opening(&trip, func(context.Context) (string, error) { panic("canary") })))
 	res := get(s, f.ConsentURL, "", nil)

@@ -34,8 +34,8 @@ func (d *door) keep(open time.Duration) {
 
 // listen returns the address at which browsers find us.
 func (s *Consents) listen(ctx context.Context) (string, error) {
-	if s.o.Base != "" {
-		return s.o.Base, nil
+	if s.base != "" {
+		return s.base, nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

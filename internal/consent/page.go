@@ -29,7 +29,7 @@ func (s *Consents) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		show(w, http.StatusMethodNotAllowed, "This cannot be sent here", "Nothing was done.")
 		return
 	}
-	switch ref, under := strings.CutPrefix(r.URL.Path, pathStart); {
+	switch ref, under := strings.CutPrefix(r.URL.Path, Path); {
 	case r.URL.Path == pathCallback:
 		s.back(w, r)
 	case under && strings.HasPrefix(ref, "con_"):
@@ -55,7 +55,7 @@ func (s *Consents) start(w http.ResponseWriter, r *http.Request, ref string) {
 		show(w, http.StatusForbidden, "This consent is somebody else's", "Ask your own agent for one. Nothing was done.")
 		return
 	}
-	http.SetCookie(w, &http.Cookie{Name: c.cookie(), Value: c.browser, Path: pathStart, MaxAge: int(life / time.Second),
+	http.SetCookie(w, &http.Cookie{Name: c.cookie(), Value: c.browser, Path: Path, MaxAge: int(life / time.Second),
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: strings.HasPrefix(c.url, "https:")})
 	head(w.Header())
 	w.Header().Set("Location", c.address.Reveal())
@@ -67,10 +67,10 @@ func (c *consent) cookie() string { return "bankauth-" + c.ref[len(c.ref)-8:] }
 
 // theirs reports whether the browser may be that of the principal who asked.
 func (s *Consents) theirs(r *http.Request, c *consent) bool {
-	if s.o.Principal == nil {
+	if s.who == nil {
 		return true
 	}
-	who, known := s.o.Principal(r)
+	who, known := s.who(r)
 	return !known || who == c.Principal
 }
 
@@ -126,7 +126,7 @@ func (s *Consents) finish(w http.ResponseWriter, r *http.Request, c *consent, a 
 	err := error(fault.New(fault.Internal, "something went wrong inside bankauth", "call create_access_token again without consent_ref"))
 	defer func() { s.settle(c, token, err) }() // deferred: Finish may panic
 	token, err = c.Finish(ctx, c.trip, a)
-	http.SetCookie(w, &http.Cookie{Name: c.cookie(), Path: pathStart, MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	http.SetCookie(w, &http.Cookie{Name: c.cookie(), Path: Path, MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 	if err != nil {
 		show(w, http.StatusOK, "It did not work", sentence(fault.From(err).Message)+" Go back to your agent; it knows what can be done.")
 		return

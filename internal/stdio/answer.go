@@ -2,12 +2,16 @@ package stdio
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
+	"sync"
+
+	"github.com/rs/zerolog"
 )
 
 const internalText = "something went wrong inside the server; call again, and if it stays, report it with the correlation id"
@@ -18,39 +22,76 @@ type buffer struct {
 	json *json.Encoder
 }
 
-func newBuffer() any {
+func newBuffer() *buffer {
 	b := &buffer{}
 	b.json = json.NewEncoder(&b.Buffer)
 	b.json.SetEscapeHTML(false)
 	return b
 }
 
-// line takes a buffer that has grown already; recycle gives it back.
-func (l *loop) line() *buffer { return l.buffers.Get().(*buffer) }
+// Replies writes replies. Its fields are not to be changed while it does; the
+// zero Replies is ready, and silent.
+type Replies struct {
+	Log  zerolog.Logger
+	Rand io.Reader // for correlation ids; crypto/rand when nil
 
-func (l *loop) recycle(b *buffer) {
-	if b.Cap() <= 64<<10 {
-		l.buffers.Put(b)
-	}
+	buffers sync.Pool // of *buffer
 }
 
-// answer sends the reply to the request id, in one line.
-func (l *loop) answer(id []byte, reply Reply) {
-	b := l.encode(id, reply)
-	defer l.recycle(b)
-	l.out.send(b.Bytes())
+// Write hands the reply to the request id to the function to: a JSON-RPC
+// message and a newline, in memory that is used again afterwards. A nil id is
+// null.
+func (r *Replies) Write(id json.RawMessage, reply Reply, to func(line []byte)) {
+	b := r.encode(id, reply)
+	to(b.Bytes())
+	r.recycle(b)
 }
 
 // encode writes the reply into a buffer that the caller recycles.
-func (l *loop) encode(id []byte, reply Reply) *buffer {
-	b := l.line()
+func (r *Replies) encode(id []byte, reply Reply) *buffer {
+	b := r.blank()
 	if cause := b.reply(id, reply); cause != "" {
-		correlation := l.correlation()
-		l.Log.Error().Str("correlation_id", correlation).Str("cause", cause).Msg("a request failed inside the server")
+		correlation := r.correlation()
+		r.Log.Error().Str("correlation_id", correlation).Str("cause", cause).Msg("a request failed inside the server")
 		_ = b.failure(id, internalError(correlation)) // only strings: it cannot fail
 	}
 	return b
 }
+
+func (r *Replies) blank() *buffer {
+	b, ok := r.buffers.Get().(*buffer)
+	if !ok {
+		return newBuffer()
+	}
+	b.Reset()
+	return b
+}
+
+func (r *Replies) recycle(b *buffer) {
+	if b.Cap() <= 64<<10 {
+		r.buffers.Put(b)
+	}
+}
+
+// Call calls the handler, and makes a reply of its panic.
+func (r *Replies) Call(ctx context.Context, h Handle, m Message) (reply Reply) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		// The value may hold what nobody is to see; its type does not.
+		kind, id := typeName(recover()), r.correlation()
+		r.Log.Error().Str("correlation_id", id).Str("panic", kind).Str("at", origin()).Msg("a handler panicked")
+		reply = Reply{Error: internalError(id)}
+	}()
+	reply = h(ctx, m)
+	returned = true
+	return reply
+}
+
+// answer sends the reply to the request id, in one line.
+func (l *loop) answer(id []byte, reply Reply) { l.replies.Write(id, reply, l.out.send) }
 
 // reply writes the reply and returns "", or why it cannot be shown.
 func (b *buffer) reply(id []byte, r Reply) string {
@@ -142,13 +183,13 @@ func isOurs(e *Error) bool {
 	return ok
 }
 
-func (l *loop) correlation() string {
-	r := l.Rand
-	if r == nil {
-		r = rand.Reader
+func (r *Replies) correlation() string {
+	from := r.Rand
+	if from == nil {
+		from = rand.Reader
 	}
 	var b [8]byte
-	if _, err := io.ReadFull(r, b[:]); err != nil {
+	if _, err := io.ReadFull(from, b[:]); err != nil {
 		return "" // an answer without one is better than none
 	}
 	return hex.EncodeToString(b[:])

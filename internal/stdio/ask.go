@@ -60,9 +60,8 @@ type cancelled struct {
 
 // say sends a message of ours, in one line.
 func (l *loop) say(m message) error {
-	b := l.line()
-	defer l.recycle(b)
-	b.Reset()
+	b := l.replies.blank()
+	defer l.replies.recycle(b)
 	m.JSONRPC = "2.0"
 	if err := b.json.Encode(m); err != nil { // it ends the line
 		return err

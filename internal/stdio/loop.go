@@ -8,7 +8,6 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -24,7 +23,7 @@ type loop struct {
 	questions *questions
 	workers   *workers
 	scan      scanner
-	buffers   sync.Pool // of *buffer
+	replies   Replies
 }
 
 func newLoop(s *Server, ctx context.Context, w io.Writer) *loop {
@@ -32,7 +31,7 @@ func newLoop(s *Server, ctx context.Context, w io.Writer) *loop {
 	// The end of ctx ends the reading, not the calls.
 	l.base = context.WithValue(context.WithoutCancel(ctx), loopKey{}, l)
 	l.workers = newWorkers(l.run)
-	l.buffers.New = newBuffer
+	l.replies.Log, l.replies.Rand = s.Log, s.Rand
 	return l
 }
 
@@ -138,10 +137,10 @@ func (l *loop) runHere(j job) {
 		l.calls.done()
 		return
 	}
-	b := l.encode(j.call.id, reply)
+	b := l.replies.encode(j.call.id, reply)
 	send := func() {
 		l.out.send(b.Bytes())
-		l.recycle(b)
+		l.replies.recycle(b)
 		l.calls.done()
 	}
 	if b.Len() > atOnce {
@@ -164,21 +163,8 @@ func (l *loop) run(j job) {
 	reply = l.handle(j.ctx, j.message)
 }
 
-// handle calls the handler, and makes a reply of its panic.
-func (l *loop) handle(ctx context.Context, m Message) (reply Reply) {
-	returned := false
-	defer func() {
-		if returned {
-			return
-		}
-		// The value may hold what nobody is to see; its type does not.
-		kind, id := typeName(recover()), l.correlation()
-		l.Log.Error().Str("correlation_id", id).Str("panic", kind).Str("at", origin()).Msg("a handler panicked")
-		reply = Reply{Error: internalError(id)}
-	}()
-	reply = l.Handle(ctx, m)
-	returned = true
-	return reply
+func (l *loop) handle(ctx context.Context, m Message) Reply {
+	return l.replies.Call(ctx, l.Handle, m)
 }
 
 // origin names the function that panicked.
@@ -233,7 +219,7 @@ func (l *loop) abandon(limit *time.Timer) {
 	go func() {
 		defer close(sent)
 		for _, c := range left {
-			l.answer(c.id, Reply{Error: internalError(l.correlation())})
+			l.answer(c.id, Reply{Error: internalError(l.replies.correlation())})
 		}
 		l.out.flush()
 	}()

@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	maxDepth = 64 // of objects and arrays
+	maxDepth = 64 // of objects and arrays, unless the scanner has another limit
 	maxKeys  = 64 // of an object whose keys are compared
 )
 
@@ -18,6 +18,7 @@ const (
 	atTop
 	inParams
 	inArguments
+	inMeta
 )
 
 // envelope is what the loop needs to know of a message. The slices are parts
@@ -26,6 +27,8 @@ type envelope struct {
 	id        []byte // nil: none, or none that can be used
 	method    []byte // without quotes, escapes resolved
 	requestID []byte // params.requestId
+	name, uri []byte // params.name and params.uri, as they came
+	revision  []byte // the protocol's, as params._meta names it; as it came
 
 	hasVersion, hasID, hasMethod, hasAnswer bool
 }
@@ -35,18 +38,23 @@ type envelope struct {
 // takes "METHOD" and "method" for the same key and the last of two equal
 // keys: whoever checks one and runs the other has checked nothing.
 type scanner struct {
-	b     []byte
-	i     int
-	keys  [][]byte // of the objects that are open and whose keys matter
-	found reason   // the first fault that does not end the scan
-	end   reason   // the fault that ended it
-	ids   bool     // the id stands there twice, so that there is none
-	env   envelope
+	b      []byte
+	i      int
+	keys   [][]byte // of the objects that are open and whose keys matter
+	found  reason   // the first fault that does not end the scan
+	end    reason   // the fault that ended it
+	ids    bool     // the id stands there twice, so that there is none
+	limit  int      // of the depth; maxDepth when 0
+	strict bool     // every object's keys matter
+	env    envelope
 }
 
 // scan checks line. The envelope holds what was read up to the first fault.
 func (s *scanner) scan(line []byte) (envelope, reason) {
-	*s = scanner{b: line, keys: s.keys[:0]}
+	*s = scanner{b: line, keys: s.keys[:0], limit: s.limit}
+	if s.limit == 0 {
+		s.limit = maxDepth
+	}
 	s.space()
 	switch s.peek() {
 	case '[':
@@ -139,7 +147,7 @@ func (s *scanner) value(depth int, at place) bool {
 }
 
 func (s *scanner) object(depth int, at place) bool {
-	if depth > maxDepth {
+	if depth > s.limit {
 		return s.fail(tooDeep)
 	}
 	base := len(s.keys)
@@ -182,7 +190,7 @@ func (s *scanner) object(depth int, at place) bool {
 
 // member reads the value of key, and checks and keeps what matters of both.
 func (s *scanner) member(depth int, at place, base int, key []byte, escaped bool) bool {
-	if at == elsewhere {
+	if at == elsewhere && !s.strict {
 		return s.value(depth+1, elsewhere)
 	}
 	if escaped {
@@ -195,6 +203,8 @@ func (s *scanner) member(depth int, at place, base int, key []byte, escaped bool
 		inner = inParams
 	case at == inParams && string(key) == "arguments":
 		inner = inArguments
+	case at == inParams && string(key) == "_meta":
+		inner = inMeta
 	}
 	start := s.i
 	if !s.value(depth+1, inner) {
@@ -205,7 +215,7 @@ func (s *scanner) member(depth int, at place, base int, key []byte, escaped bool
 }
 
 func (s *scanner) array(depth int) bool {
-	if depth > maxDepth {
+	if depth > s.limit {
 		return s.fail(tooDeep)
 	}
 	s.i++

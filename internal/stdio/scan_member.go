@@ -32,7 +32,7 @@ func known(at place, key []byte) (exact, variant bool) {
 
 // key compares a key with the names of its place and with the keys beside it.
 func (s *scanner) key(at place, base int, key []byte) {
-	if at != inArguments {
+	if at == atTop || at == inParams {
 		if exact, variant := known(at, key); !exact && variant {
 			s.note(keyCase)
 		}
@@ -48,7 +48,7 @@ func (s *scanner) key(at place, base int, key []byte) {
 			if at == atTop && string(key) == "id" {
 				s.ids, s.env.id, s.env.hasID = true, nil, false
 			}
-		case at != inArguments && bytes.EqualFold(k, key):
+		case (at == atTop || at == inParams || s.strict) && bytes.EqualFold(k, key):
 			s.note(keyCase)
 		}
 	}
@@ -57,8 +57,11 @@ func (s *scanner) key(at place, base int, key []byte) {
 
 // keep notes the members that the loop acts on.
 func (s *scanner) keep(at place, key, raw []byte) {
-	if at == inParams && string(key) == "requestId" {
-		s.env.requestID = usableID(raw)
+	switch {
+	case at == inMeta && string(key) == revisionKey:
+		s.env.revision = raw
+	case at == inParams:
+		s.keepParam(key, raw)
 	}
 	if at != atTop {
 		return
@@ -89,6 +92,20 @@ func (s *scanner) keep(at place, key, raw []byte) {
 		}
 	case "result", "error":
 		s.env.hasAnswer = true
+	}
+}
+
+// revisionKey is where a request of 2026-07-28 names its revision.
+const revisionKey = "io.modelcontextprotocol/protocolVersion"
+
+func (s *scanner) keepParam(key, raw []byte) {
+	switch string(key) {
+	case "requestId":
+		s.env.requestID = usableID(raw)
+	case "name":
+		s.env.name = raw
+	case "uri":
+		s.env.uri = raw
 	}
 }
 

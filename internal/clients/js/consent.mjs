@@ -36,18 +36,20 @@ export async function consent(provider, base, clientID) {
   return back.searchParams;
 }
 
-// press sends the page's form with its first button.
-async function press(page, html) {
+// press sends the page's form with its first button. fill says what the person
+// writes into it.
+export async function press(page, html, fill = {}, send = fetch) {
   const form = html.match(/<form\b([^>]*)>([\s\S]*?)<\/form>/i);
   if (!form) throw new Error('the consent page has no form');
   const body = new URLSearchParams();
   for (const [, tag] of form[2].matchAll(/<input\b([^>]*)>/gi)) {
-    if (attribute(tag, 'name')) body.append(attribute(tag, 'name'), attribute(tag, 'value') ?? '');
+    const name = attribute(tag, 'name');
+    if (name) body.append(name, fill[name] ?? attribute(tag, 'value') ?? '');
   }
   const button = form[2].match(/<button\b([^>]*)>/i)?.[1];
   if (button && attribute(button, 'name')) body.append(attribute(button, 'name'), attribute(button, 'value') ?? '');
   const action = new URL(attribute(form[1], 'action') ?? '', page);
-  return fetch(action, { method: (attribute(form[1], 'method') ?? 'get').toUpperCase(), body, redirect: 'manual' });
+  return send(action, { method: (attribute(form[1], 'method') ?? 'get').toUpperCase(), body, redirect: 'manual' });
 }
 
 function attribute(tag, name) {

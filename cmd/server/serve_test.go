@@ -1,0 +1,195 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// post sends one message to a server's /mcp.
+func post(ctx context.Context, client *http.Client, url, body string, header ...string) (int, string, error) {
+	q, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/mcp", strings.NewReader(body))
+	if err != nil {
+		return 0, "", err
+	}
+	q.Header.Set("Content-Type", "application/json")
+	for _, h := range header {
+		name, value, _ := strings.Cut(h, ": ")
+		q.Header.Set(name, value)
+	}
+	a, err := client.Do(q)
+	if err != nil {
+		return 0, "", err
+	}
+	defer a.Body.Close()
+	b, err := io.ReadAll(a.Body)
+	return a.StatusCode, string(b), err
+}
+
+// where returns the address that a server says, without a path.
+func where(t *testing.T, p *program) string {
+	t.Helper()
+	url, ok := strings.CutPrefix(p.hear(t), "bankauth serves MCP at ")
+	if !ok {
+		t.Fatal("the server does not say where it is")
+	}
+	return strings.TrimSuffix(url, "/mcp")
+}
+
+// terminate tells a server to end, and returns what it still had to say.
+func terminate(t *testing.T, p *program) string {
+	t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	return p.wait(t)
+}
+
+// A server that is told to end answers the call that is under way, and what it
+// answered is in the vault.
+func TestServeDrains(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no such signal")
+	}
+	bank, env := simulation(t)
+	bank.SetDelay(0, 300*time.Millisecond)
+	s := start(t, env, "serve", "--listen", "127.0.0.1:0")
+	url := where(t, s)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer := make(chan string, 1)
+	go func() {
+		_, body, _ := post(t.Context(), client, url, callFlinks)
+		answer <- body
+	}()
+	eventually(t, "the call reaches the provider", func() bool { return bank.Truth().Requests > 0 })
+	if rest := terminate(t, s); rest != "" {
+		t.Errorf("more on stdout: %q", rest)
+	}
+	if got := <-answer; !strings.Contains(got, `"token_ref":"tok_`) {
+		t.Errorf("got %q, want the answer of the call", got)
+	}
+	if listed := shell(t, env, "tokens", "list", "--json"); !strings.Contains(listed, `"state": "live"`) {
+		t.Errorf("the vault holds %s", listed)
+	}
+}
+
+// The first client closes a server that runs; scopes hold for each tool, on
+// every way in.
+func TestServeClients(t *testing.T) {
+	_, env := simulation(t)
+	s := start(t, env, "serve", "--listen", "127.0.0.1:0")
+	url := where(t, s)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	if status, body, err := post(t.Context(), client, url, callFlinks); status != http.StatusOK {
+		t.Fatalf("an open server: %d %s %v", status, body, err)
+	}
+	token := strings.TrimSpace(shell(t, env, "clients", "add", "reader", "--scope", "tokens:use"))
+	maker := strings.TrimSpace(shell(t, env, "clients", "add", "maker"))
+	for name, c := range map[string]struct {
+		header []string
+		status int
+	}{
+		"nobody": {nil, 401}, "reader": {[]string{"Authorization: Bearer " + token}, 403}, "maker": {[]string{"Authorization: Bearer " + maker}, 200},
+	} {
+		if status, body, err := post(t.Context(), client, url, callFlinks, c.header...); status != c.status || err != nil {
+			t.Errorf("%s: %d %s %v", name, status, body, err)
+		}
+	}
+	terminate(t, s)
+}
+
+// certify writes a certificate for 127.0.0.1 and its key.
+func certify(t *testing.T, dir, name string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: der}, "key.pem": {Type: "PRIVATE KEY", Bytes: pkcs8}} {
+		if err := os.WriteFile(filepath.Join(dir, file), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// HTTPS, in HTTP/1.1 and 2; SIGHUP reads the certificate again, and one that
+// cannot be read changes nothing.
+func TestServeTLS(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no such signal")
+	}
+	dir := t.TempDir()
+	certify(t, dir, "first")
+	_, env := simulation(t)
+	s := start(t, env, "serve", "--listen", "127.0.0.1:0", "--tls-cert", dir+"/cert.pem", "--tls-key", dir+"/key.pem")
+	url := where(t, s)
+	// named returns whose certificate the server shows now.
+	named := func(http2 bool) string {
+		pool := x509.NewCertPool()
+		b, _ := os.ReadFile(dir + "/trusted.pem")
+		pool.AppendCertsFromPEM(b)
+		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: http2, DisableKeepAlives: true}
+		client := &http.Client{Transport: transport}
+		q, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/mcp", strings.NewReader(callFlinks))
+		q.Header.Set("Content-Type", "application/json")
+		a, err := client.Do(q)
+		if err != nil {
+			return err.Error()
+		}
+		defer a.Body.Close()
+		body, _ := io.ReadAll(a.Body)
+		if want := map[bool]int{false: 1, true: 2}[http2]; a.ProtoMajor != want || !bytes.Contains(body, []byte(`"token_ref":"tok_`)) {
+			return a.Proto + " " + string(body)
+		}
+		return a.TLS.PeerCertificates[0].Subject.CommonName
+	}
+	trust := func() {
+		b, err := os.ReadFile(dir + "/cert.pem")
+		if err == nil {
+			err = os.WriteFile(dir+"/trusted.pem", b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	trust()
+	for _, http2 := range []bool{false, true} {
+		if got := named(http2); got != "first" {
+			t.Errorf("HTTP/2 %v: %s", http2, got)
+		}
+	}
+	certify(t, dir, "second")
+	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	trust()
+	eventually(t, "the second certificate is shown", func() bool { return named(true) == "second" })
+	terminate(t, s)
+}

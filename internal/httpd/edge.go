@@ -1,0 +1,142 @@
+package httpd
+
+import (
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"bankauth/internal/fault"
+	"bankauth/internal/problem"
+)
+
+// ServeHTTP is the edge. Nothing of a body is read before all that can be
+// judged without it has been.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	defer working(r).done(r)
+	seen := &answer{ResponseWriter: w}
+	returned := false
+	defer func() {
+		if !returned {
+			s.recovered(seen, recover())
+		}
+		s.log(r, seen, time.Since(began))
+	}()
+	if s.conns != nil && s.conns.pressed.Load() {
+		closing(seen) // somebody waits for the place
+	}
+	switch wrong := s.refusal(r); {
+	case wrong != nil:
+		closing(seen)
+		wrong.Write(seen)
+	case s.o.Origins.shared(seen, r):
+	default:
+		s.mux.ServeHTTP(seen, r)
+	}
+	returned = true
+}
+
+// refusal returns why the request goes no further.
+func (s *Server) refusal(r *http.Request) *problem.Problem {
+	if f := s.o.Origins.refuse(r); f != nil {
+		p := problem.Of(f, "").With(http.StatusForbidden)
+		p.Title = http.StatusText(http.StatusForbidden)
+		return &p
+	}
+	return unfit(r)
+}
+
+// nothing is at every path that nobody has.
+func nothing(w http.ResponseWriter, r *http.Request) {
+	if hasBody(r) {
+		closing(w)
+	}
+	status(http.StatusNotFound, "there is nothing at this path", "MCP is at /mcp, and at /sse for old clients").Write(w)
+}
+
+// recovered makes an answer of a panic, where there is none yet.
+func (s *Server) recovered(w *answer, v any) {
+	p := problem.Of(fault.New(fault.Internal, "something went wrong inside bankauth", "call again; if it stays, report it with the correlation id"), "")
+	s.o.Log.Error().Str("correlation_id", p.CorrelationID).AnErr("cause", panicked(v)).Bytes("stack", debug.Stack()).Msg("recovered")
+	if w.status != 0 {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now()) // half an answer must not look whole
+		return
+	}
+	closing(w)
+	p.Write(w)
+}
+
+// log writes the one line of a request. The path is the server's own name for
+// it: what a client made up may hold anything.
+func (s *Server) log(r *http.Request, w *answer, took time.Duration) {
+	if s.o.Metrics != nil {
+		s.o.Metrics.request(route(r.Pattern), w.code())
+	}
+	if e := s.o.Log.Info(); e.Enabled() {
+		e.Str("method", method(r.Method)).Str("route", route(r.Pattern)).Int("status", w.code()).Int64("ms", took.Milliseconds()).Str("from", r.RemoteAddr).Msg("request")
+	}
+}
+
+// route names a pattern in the log and in a label.
+func route(pattern string) string {
+	if pattern == "" || pattern == "/" {
+		return "none" // refused before, or nobody's
+	}
+	return pattern
+}
+
+func method(m string) string {
+	switch m {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return m
+	}
+	return "other"
+}
+
+// answer remembers what was answered.
+type answer struct {
+	http.ResponseWriter
+	status int
+}
+
+func (a *answer) WriteHeader(status int) {
+	if a.status == 0 {
+		a.status = status
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answer) Write(b []byte) (int, error) {
+	if a.status == 0 {
+		a.status = http.StatusOK
+	}
+	return a.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+func (a *answer) code() int {
+	if a.status == 0 {
+		return http.StatusOK
+	}
+	return a.status
+}
+
+// only lets one method through, and HEAD with GET.
+func only(one string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == one || one == http.MethodGet && r.Method == http.MethodHead {
+			next.ServeHTTP(w, r)
+			return
+		}
+		notAllowed(w, one)
+	})
+}
+
+func notAllowed(w http.ResponseWriter, allowed ...string) {
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	closing(w)
+	status(http.StatusMethodNotAllowed, "this path does not take the method", "it takes "+strings.Join(allowed, " and ")).Write(w)
+}

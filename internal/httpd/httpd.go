@@ -1,0 +1,237 @@
+// Package httpd serves many clients over HTTP: MCP at /mcp (streamable HTTP,
+// for clients of 2025-03-26 to 2026-07-28) and at /sse with /message (for
+// clients of 2024-11-05), health and metrics, and the routes of other rooms.
+//
+// It holds the edge: whoever is let through to a handler came under a name of
+// ours, from no strange page, with a small body of strict JSON, and not in too
+// large a crowd. It knows JSON-RPC by package stdio, whose rules these are,
+// and nothing of tools: every request goes to a Handle.
+package httpd
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"bankauth/internal/auth"
+	"bankauth/internal/stdio"
+)
+
+// Message is a request or a notification, and how it came.
+type Message struct {
+	stdio.Message
+
+	// Revision is the protocol's: of a request of 2026-07-28 or later the one
+	// that it names, else the one that its client agreed on, as far as it says.
+	Revision string
+	// Modern says that the request names its revision in itself and needs no
+	// handshake.
+	Modern bool
+	// Legacy says that the transport is that of 2024-11-05: a client that asks
+	// for more is to be told so.
+	Legacy bool
+	// Notify sends a notification ahead of the answer. It may be called until
+	// the handler returns.
+	Notify func(json []byte)
+}
+
+// Handle answers one message; its reply to a notification is ignored. ctx
+// holds the caller (package auth) and ends when the request is cancelled.
+type Handle func(ctx context.Context, m Message) stdio.Reply
+
+// Limits bound what the server takes on. A field that is 0 has the default.
+type Limits struct {
+	Connections int           // 576
+	Calls       int           // of tools at work at once: 448
+	CallsEach   int           // of one principal: Calls
+	Streams     int           // of /sse: half of Connections
+	Idle        time.Duration // after which a stream of /sse without a call is ended: 30 minutes
+	Drain       time.Duration // for calls at work when the server ends: 30 seconds
+}
+
+// What a Server does where a limit is 0.
+const (
+	DefaultConnections = 576
+	DefaultCalls       = 448
+	DefaultIdle        = 30 * time.Minute
+	DefaultDrain       = 30 * time.Second
+)
+
+// Options says what a Server works with.
+type Options struct {
+	Handle Handle
+	// Allow reports whether the caller may call the tool, and answers with a
+	// refusal where not. nil: every caller may call every tool.
+	Allow func(w http.ResponseWriter, r *http.Request, tool string) bool
+	// Gate lets callers in; nil: everybody, as auth.Local.
+	Gate func(http.Handler) http.Handler
+	// Routes are other rooms' handlers behind the gate, by http.ServeMux
+	// pattern without a method; their bodies are whole and strict JSON. Open
+	// ones are in front of the gate.
+	Routes, Open map[string]http.Handler
+	// Ready returns what the server needs and whether it has it. It is asked
+	// once in a few seconds, however often the route is.
+	Ready func(ctx context.Context) map[string]bool
+	// Metrics counts; nil: nobody does, and there is no /metrics.
+	Metrics *Metrics
+
+	// TLS is what HTTPS is served with; nil: HTTP.
+	TLS *tls.Config
+	// Peers are the networks that may connect, loopback besides; nil: all.
+	Peers []netip.Prefix
+
+	Origins Origins
+	Limits  Limits
+	Log     zerolog.Logger
+	Rand    io.Reader // for correlation ids; crypto/rand when nil
+}
+
+// Server serves. It is for one Serve.
+type Server struct {
+	o       Options
+	http    *http.Server
+	mux     *http.ServeMux
+	conns   *conns // set by Serve
+	calls   *calls
+	streams *streams
+	replies stdio.Replies
+	long    chan struct{} // a place for each long body that comes in
+	ready   readiness
+
+	draining chan struct{} // closed when no further call is to begin
+}
+
+// How long a client may take.
+const (
+	headerTime = 5 * time.Second
+	idleTime   = 2 * time.Minute // between two requests
+	maxHeader  = 16 << 10
+	writeTime  = 90 * time.Second // from the header on; a call ends within 50
+)
+
+// New returns a Server.
+func New(o Options) *Server {
+	o.Limits = o.Limits.filled()
+	o.Origins = o.Origins.normal()
+	s := &Server{
+		o: o, calls: newCalls(o.Limits.Calls, o.Limits.CallsEach), streams: newStreams(o.Limits.Streams),
+		replies: stdio.Replies{Log: o.Log, Rand: o.Rand}, long: make(chan struct{}, longOnes), draining: make(chan struct{}),
+		ready: readiness{check: o.Ready},
+	}
+	s.mux = s.routes()
+	s.http = &http.Server{
+		Handler: s, ConnContext: withConn, ErrorLog: log.New(io.Discard, "", 0), // it quotes what clients send
+		ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, WriteTimeout: writeTime, MaxHeaderBytes: maxHeader,
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 64, MaxReadFrameSize: 64 << 10},
+	}
+	if o.Metrics != nil {
+		o.Metrics.watch(s)
+	}
+	return s
+}
+
+func (l Limits) filled() Limits {
+	set := func(n *int, to int) {
+		if *n == 0 {
+			*n = to
+		}
+	}
+	set(&l.Connections, DefaultConnections)
+	set(&l.Calls, DefaultCalls)
+	set(&l.CallsEach, l.Calls)
+	set(&l.Streams, max(1, l.Connections/2))
+	if l.Idle == 0 {
+		l.Idle = DefaultIdle
+	}
+	if l.Drain == 0 {
+		l.Drain = DefaultDrain
+	}
+	return l
+}
+
+// routes says what is where, and what stands before it.
+func (s *Server) routes() *http.ServeMux {
+	gate := s.o.Gate
+	if gate == nil {
+		gate = everybody
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", nothing)
+	mux.Handle("/mcp", gate(http.HandlerFunc(s.mcp)))
+	mux.Handle("/sse", gate(http.HandlerFunc(s.sse)))
+	mux.Handle("/message", gate(http.HandlerFunc(s.message)))
+	mux.HandleFunc("/health/live", s.live)
+	mux.HandleFunc("/health/ready", s.isReady)
+	if s.o.Metrics != nil {
+		mux.Handle("/metrics", gate(only(http.MethodGet, s.o.Metrics.handler())))
+	}
+	for pattern, h := range s.o.Routes {
+		mux.Handle(pattern, gate(s.read(h)))
+	}
+	for pattern, h := range s.o.Open {
+		mux.Handle(pattern, s.read(h))
+	}
+	return mux
+}
+
+// everybody is the gate of a server on loopback that asks for no token.
+func everybody(next http.Handler) http.Handler {
+	local := auth.Local()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(auth.NewContext(r.Context(), local)))
+	})
+}
+
+// Serve answers what comes to l until ctx ends, or l breaks. Calls at work may
+// then finish and are answered; those that take longer than the limit Drain
+// are cancelled. It returns nil after ctx has ended.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	s.conns = newConns(l, s.o.Limits.Connections)
+	s.conns.peers = s.o.Peers
+	ended := make(chan error, 1)
+	go func() {
+		if s.o.TLS != nil {
+			s.http.TLSConfig = s.o.TLS
+			ended <- s.http.ServeTLS(s.conns, "", "")
+			return
+		}
+		ended <- s.http.Serve(s.conns)
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	s.drain()
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// drain lets what is at work come to its end.
+func (s *Server) drain() {
+	close(s.draining)
+	limit, stop := context.WithTimeout(context.Background(), s.o.Limits.Drain)
+	defer stop()
+	if s.http.Shutdown(limit) == nil {
+		return
+	}
+	s.o.Log.Warn().Int("calls", s.calls.atWork()).Msg("calls did not end in time")
+	s.calls.cancelAll()
+	afterwords, stop := context.WithTimeout(context.Background(), afterword)
+	defer stop()
+	_ = s.http.Shutdown(afterwords)
+	_ = s.http.Close() // which ends the context of what is left
+}
+
+// afterword is how long calls may take to answer once they are cancelled.
+const afterword = 500 * time.Millisecond

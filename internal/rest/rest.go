@@ -1,0 +1,143 @@
+// Package rest offers the tools over plain HTTP, for programs that speak no
+// MCP: POST /v1/{tool}, the caller's tokens below /v1/tokens, the description
+// of it all at /openapi.json, and a page to try it at /docs/.
+package rest
+
+import (
+	"fmt"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"bankauth/internal/auth"
+	"bankauth/internal/fault"
+	"bankauth/internal/problem"
+	"bankauth/tools"
+)
+
+// Options says what the routes work with.
+type Options struct {
+	Tools   *tools.Set
+	Gate    *auth.Gate // knows the callers' scopes, and whether a token is needed
+	Version string     // of bankauth, for the description
+}
+
+// mostBody bounds a request's body, in bytes.
+const mostBody = 256 << 10
+
+// api is the routes below /v1/.
+type api struct {
+	tools   *tools.Set
+	gate    *auth.Gate
+	answers *answers
+}
+
+// Routes returns handlers by http.ServeMux pattern: those behind expect the
+// Gate's Handler before them, those in front need no caller. Whoever serves
+// them has checked Host and Origin. It fails when the description cannot be
+// made.
+func Routes(o Options) (behind, front map[string]http.Handler, err error) {
+	d, err := newDescription(o)
+	if err != nil {
+		return nil, nil, fmt.Errorf("describing the REST interface: %w", err)
+	}
+	a := &api{tools: o.Tools, gate: o.Gate, answers: newAnswers()}
+	behind = map[string]http.Handler{
+		"/v1/":             http.HandlerFunc(notThere),
+		"/v1/tokens":       http.HandlerFunc(a.tokens),
+		"/v1/tokens/{ref}": http.HandlerFunc(a.token),
+		"/v1/{tool}":       http.HandlerFunc(a.call),
+	}
+	front = map[string]http.Handler{
+		"/openapi.json":             d,
+		"/docs":                     http.RedirectHandler("/docs/", http.StatusMovedPermanently),
+		"/docs/":                    page(),
+		problem.TypePath + "{code}": http.HandlerFunc(problems),
+	}
+	return behind, front, nil
+}
+
+func notThere(w http.ResponseWriter, _ *http.Request) {
+	refuse(w, http.StatusNotFound, "there is nothing at this path", "/openapi.json lists what there is")
+}
+
+// refuse answers with a fault of the way a request was made.
+func refuse(w http.ResponseWriter, status int, message, hint string) {
+	problem.Of(fault.New(fault.InvalidArgument, message, hint), "").With(status).Write(w)
+}
+
+// only reports whether the request's method is one of those, and answers with
+// 405 where not. GET stands for HEAD too.
+func only(w http.ResponseWriter, r *http.Request, methods ...string) bool {
+	for _, m := range methods {
+		if r.Method == m || m == http.MethodGet && r.Method == http.MethodHead {
+			return true
+		}
+	}
+	allowed := strings.Join(methods, ", ")
+	w.Header().Set("Allow", allowed)
+	refuse(w, http.StatusMethodNotAllowed, "the path does not take this method", "it takes "+allowed)
+	return false
+}
+
+// isJSON reports whether the request's body says that it is JSON in UTF-8.
+func isJSON(r *http.Request) bool {
+	media, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	charset := parameters["charset"]
+	return err == nil && media == "application/json" && (charset == "" || strings.EqualFold(charset, "utf-8"))
+}
+
+// response is an answer before it is written.
+type response struct {
+	status  int
+	body    []byte
+	problem bool
+	again   bool          // the same request may be answered better later
+	after   time.Duration // and not before this; 0: nobody said
+	id      string        // correlation id
+}
+
+// of turns a tool's result into a response. missing is the status of an
+// InvalidArgument fault, which is 404 where the path names a token.
+func of(r tools.Result, missing int) response {
+	if !r.IsError {
+		return response{status: http.StatusOK, body: r.JSON, id: r.CorrelationID}
+	}
+	p := problem.Of(r.Fault, r.CorrelationID)
+	if r.Code == fault.InvalidArgument {
+		p = p.With(missing)
+	}
+	return response{status: p.Status, body: p.Body(), problem: true, again: p.Retryable, after: r.Fault.RetryAfter, id: r.CorrelationID}
+}
+
+// write sends it. No cache may keep it (RFC 6749 §5.1).
+func (a response) write(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	if a.problem {
+		h.Set("Content-Type", problem.ContentType)
+	}
+	if a.after > 0 {
+		h.Set("Retry-After", strconv.FormatInt(problem.Seconds(a.after), 10))
+	}
+	h.Set("Cache-Control", "no-store")
+	h.Set("Pragma", "no-cache")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Correlation-Id", a.id)
+	w.WriteHeader(a.status)
+	_, _ = w.Write(a.body) // it fails only where nobody reads any more
+}
+
+// problems explains a code, where a problem's type points to.
+func problems(w http.ResponseWriter, r *http.Request) {
+	text, ok := problem.About(fault.Code(r.PathValue("code")))
+	if !ok {
+		notThere(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	_, _ = fmt.Fprintln(w, text)
+}
