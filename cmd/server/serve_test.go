@@ -14,10 +14,12 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -111,6 +113,38 @@ func TestServeClients(t *testing.T) {
 		if status, body, err := post(t.Context(), client, url, callFlinks, c.header...); status != c.status || err != nil {
 			t.Errorf("%s: %d %s %v", name, status, body, err)
 		}
+	}
+	terminate(t, s)
+}
+
+// SIGHUP asks the issuer for its keys and reads the file of clients; an issuer
+// that is not there ends nothing.
+func TestServeRereads(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no such signal")
+	}
+	var asked atomic.Int64
+	issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		w.WriteHeader(http.StatusNotFound)
+	}))
+	defer issuer.Close()
+	_, env := simulation(t)
+	token := strings.TrimSpace(shell(t, env, "clients", "add", "ci"))
+	s := start(t, append(env, "BANKAUTH_ISSUER="+issuer.URL), "serve", "--listen", "127.0.0.1:0")
+	url := where(t, s)
+	if asked.Load() != 0 {
+		t.Error("the issuer was asked before anybody came")
+	}
+	for n := range int64(2) {
+		if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the issuer is asked", func() bool { return asked.Load() > n })
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	if status, body, err := post(t.Context(), client, url, callFlinks, "Authorization: Bearer "+token); status != http.StatusOK {
+		t.Errorf("%d %s %v", status, body, err)
 	}
 	terminate(t, s)
 }

@@ -71,6 +71,47 @@ func TestStaticTokens(t *testing.T) {
 	}
 }
 
+// TestRereadClients: a change that leaves size and time as they were is found
+// when we are told to look.
+func TestRereadClients(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "clients.json")
+	clients := auth.NewClients(path)
+	if there, err := clients.There(); there || err != nil {
+		t.Errorf("before the first: %v %v", there, err)
+	}
+	token := "Bearer " + add(t, clients, "ci").Reveal()
+	gate := auth.New(auth.Options{Clients: clients, PublicURL: public})
+	server := serve(t, gate)
+	if res, _ := ask(t, server.URL, token); res.StatusCode != http.StatusOK {
+		t.Fatal(res.Status)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := strings.Index(string(b), `"sha256": "`) + len(`"sha256": "`)
+	copy(b[at:], strings.Repeat("ab", 32))
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(path, info.ModTime(), info.ModTime()); err != nil {
+		t.Fatal(err)
+	}
+	if err := gate.RereadClients(); err != nil {
+		t.Error(err)
+	}
+	if res, _ := ask(t, server.URL, token); res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("a token that the file no longer has: %s", res.Status)
+	}
+	if there, err := clients.There(); !there || err != nil {
+		t.Errorf("after it: %v %v", there, err)
+	}
+}
+
 func TestWhatTheFileHolds(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "data", "clients.json")
 	token := add(t, auth.NewClients(path), "ci")

@@ -394,6 +394,38 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+// TestRereadKeys: an operator who withdraws a key need not wait for five
+// minutes, and an issuer that is down takes nothing away.
+func TestRereadKeys(t *testing.T) {
+	first, second := ecKey(t, "1"), ecKey(t, "2")
+	a := newAuthority(t, first)
+	gate := auth.New(auth.Options{Issuer: auth.NewIssuer(auth.IssuerOptions{URL: a.URL, Audiences: auth.Audiences(public)}), PublicURL: public})
+	server := serve(t, gate)
+	get := func(key jose.JSONWebKey) int {
+		t.Helper()
+		res, _ := ask(t, server.URL, "Bearer "+sign(t, jose.ES256, key, goodClaims(a.URL, nil), nil))
+		return res.StatusCode
+	}
+	if got := get(first); got != http.StatusOK {
+		t.Fatalf("the first key: %d", got)
+	}
+	a.publish(second)
+	a.fail(true)
+	if err := gate.RereadKeys(t.Context()); err == nil {
+		t.Error("an issuer that is down was read")
+	}
+	if got := get(first); got != http.StatusOK {
+		t.Errorf("after an issuer that is down: %d", got)
+	}
+	a.fail(false)
+	if err := gate.RereadKeys(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got := []int{get(first), get(second)}; got[0] != http.StatusUnauthorized || got[1] != http.StatusOK {
+		t.Errorf("the withdrawn key and the new one: %v", got)
+	}
+}
+
 // TestIssuerThatIsDown: the server can start before its issuer.
 func TestIssuerThatIsDown(t *testing.T) {
 	key := ecKey(t, "1")
