@@ -84,7 +84,10 @@ func TestConsentGranted(t *testing.T) {
 			if second := h.ok("create_access_token", h.again(provider, ref)); second["token_ref"] != first["token_ref"] {
 				t.Errorf("the second answer is another: %v", second)
 			}
-			h.ok("refresh_token", fmt.Sprintf(`{"token_ref":%q,"force":true}`, first["token_ref"]))
+			again := h.ok("refresh_token", fmt.Sprintf(`{"token_ref":%q,"force":true}`, first["token_ref"]))
+			if grants := h.sim.Bank(provider).Truth().Grants; first["subject"] != grants[0].Subject || again["subject"] != grants[0].Subject {
+				t.Errorf("whose data it is: %v, then %v, want %s", first["subject"], again["subject"], grants[0].Subject)
+			}
 		})
 	}
 }

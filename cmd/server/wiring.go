@@ -42,6 +42,15 @@ type service struct {
 
 // newService wires what the settings ask for. close ends it.
 func newService(ctx context.Context, p *process, settings config.Settings) (*service, error) {
+	return newServiceWith(ctx, p, settings, extras{})
+}
+
+// extras are what a command adds to the settings. The zero extras add nothing.
+type extras struct {
+	egress func(principal string) string // tools.Options.Egress
+}
+
+func newServiceWith(ctx context.Context, p *process, settings config.Settings, more extras) (*service, error) {
 	s := &service{env: p.env, settings: settings, log: newLog(settings, p.err)}
 	documents, err := offered(p.env, settings)
 	if err != nil {
@@ -57,7 +66,7 @@ func newService(ctx context.Context, p *process, settings config.Settings) (*ser
 	}
 	s.consents = consent.New(consent.Options{Listen: listen})
 	s.tools, err = tools.New(tools.Options{
-		Banks: banks, Vault: s.openVault, Consents: s.consents, Exposure: tools.Exposure(settings.Expose), Log: s.log,
+		Banks: banks, Vault: s.openVault, Consents: s.consents, Egress: more.egress, Exposure: tools.Exposure(settings.Expose), Log: s.log,
 	})
 	if err != nil {
 		return nil, errors.Join(err, s.close())

@@ -90,6 +90,8 @@ type Answer struct {
 	Code   secret.Value
 	Error  string
 	Issuer string // RFC 9207; "" where it was not sent
+	// Further are the other parameters that came along, by name.
+	Further map[string]string
 }
 
 // Opening is a consent that is to be opened.
