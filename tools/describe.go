@@ -87,6 +87,9 @@ func (s *Set) words() []words {
 		after:  "To act as the user call create_access_token with grant_type=password and username = the id returned.",
 		before: []schema.Argument{provider}, result: userResult{},
 	}
+	if s.o.Egress != nil {
+		create.after = "Call the API at egress_url, with token_ref as bearer. " + create.after
+	}
 	if s.full() {
 		refresh.before[0].Required = false
 		provider.Required = false
@@ -253,7 +256,7 @@ func (s *Set) output(w words) *jsonschema.Schema {
 		return out
 	}
 	if s.o.Egress != nil {
-		out.Properties.Set("egress_url", &jsonschema.Schema{Type: "string", Description: "The provider's API by way of our proxy: call it with Authorization: Bearer and the token_ref."})
+		out.Properties.Set("egress_url", &jsonschema.Schema{Type: "string"})
 	}
 	if s.o.Exposure == Token || s.o.Exposure == Full {
 		out.Properties.Set("access_token", &jsonschema.Schema{Type: "string", Description: "The bearer token: a secret."})

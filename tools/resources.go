@@ -186,6 +186,7 @@ type consentAbout struct {
 	Arguments []string       `json:"arguments"` // all optional, but institution where none is taken by default
 	Scopes    []string       `json:"scopes,omitempty"`
 	Default   string         `json:"default_scope,omitempty"`
+	Problem   string         `json:"problem,omitempty"` // why nobody can be asked yet
 	Example   map[string]any `json:"example"`
 }
 
@@ -218,6 +219,10 @@ func (s *Set) about(name string) about {
 			if c := g.Consent; c != nil {
 				out.Consent = &consentAbout{Arguments: append([]string{}, c.Arguments()...), Scopes: c.Scopes, Default: c.Scope,
 					Example: map[string]any{"provider": p.Name, "grant_type": g.Name}}
+				if err := b.Client.MayConsent(g); err != nil {
+					f := fault.From(err)
+					out.Consent.Problem = f.Message + "; " + f.Hint
+				}
 			}
 			a.Tools[op.Tool] = append(a.Tools[op.Tool], out)
 		}

@@ -77,6 +77,10 @@ func New(o Options) *Consents {
 	return &Consents{o: o, ends: make(chan struct{}), open: map[string]*consent{}, byState: map[string]*consent{}}
 }
 
+// RedirectURI returns the address that a provider must know where browsers
+// come back to listen, which is HOST:PORT.
+func RedirectURI(listen string) string { return "http://" + listen + pathCallback }
+
 // Trip is what a browser carries to the provider and back.
 type Trip struct {
 	RedirectURI string
