@@ -103,6 +103,9 @@ func (c *Client) answer(call *Call, pl *plan, r *reply, asked time.Time, read re
 		return Answer{}, c.judge(call, r, d)
 	}
 	a, usable := read(pl, d, asked)
+	if a.Token.Subject == "" && isName(call.Subject, maxSubject) {
+		a.Token.Subject = call.Subject
+	}
 	if c.refused(d, usable) {
 		return salvage(a), c.judge(call, r, d)
 	}

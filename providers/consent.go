@@ -59,6 +59,16 @@ func (c *Client) Open(ctx context.Context, q Consent) (secret.Value, error) {
 	return secret.New(address), nil
 }
 
+// MayConsent returns nil where everything is set that opening a consent of g
+// needs beside the client's id and secret, or the fault that Open would answer.
+func (c *Client) MayConsent(g *schema.Grant) error {
+	if g.Consent == nil || g.Consent.Sign == "" {
+		return nil
+	}
+	_, err := c.signingKey()
+	return err
+}
+
 // mayOpen reports whether a browser may be sent to an address that the
 // provider gave: to its own host, or over https to one that the overlay lists.
 func (c *Client) mayOpen(address string, hosts []string) bool {

@@ -27,6 +27,7 @@ type Call struct {
 	RefreshToken secret.Value // for the field that holds a refresh token
 	Code         secret.Value // for the argument code, of a consent that we opened
 	CodeVerifier secret.Value // for the field that holds PKCE's verifier
+	Subject      string       // whose data the token opens, as a consent's answer said; it is not sent
 	Bearer       secret.Value // for an operation that is called with a token
 	Token        secret.Value // the one that is to be revoked
 

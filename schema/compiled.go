@@ -211,6 +211,7 @@ var compiled = []*Provider{
 							Scopes: []string{
 								"AIS",
 							},
+							Subject: "customer_id",
 						},
 					},
 					Grant{Name: "client_credentials",

@@ -34,6 +34,9 @@ type Consent struct {
 	// Issuer is what iss says (RFC 9207), by environment; where an
 	// environment has one, an answer without it is refused.
 	Issuer map[string]string `json:"issuer,omitempty"`
+	// Subject names the parameter of the browser's answer that says whose data
+	// the token opens; "" for none.
+	Subject string `json:"subject,omitempty"`
 }
 
 // SignHTTP signs a request with an RSA key (draft-cavage-http-signatures, as
@@ -99,6 +102,7 @@ type consentExtension struct {
 	PKCE        string            `yaml:"pkce"`
 	Institution map[string]string `yaml:"institution"`
 	Issuer      map[string]string `yaml:"issuer"`
+	Subject     string            `yaml:"subject"`
 }
 
 // consent compiles how the consent of g is opened, and refuses what could not
@@ -111,7 +115,7 @@ func (r *reader) consent(at place, tool string, g *Grant, fields []*field, x *op
 		r.wrong.add(r.overlay.file, r.line(x, append([]string{"grants", g.Name, "consent"}, path...)...), "%s: consent: "+format, append([]any{at.text}, args...)...)
 	}
 	c := &Consent{Path: y.Path, Call: y.Open == "call", Query: y.Query, Headers: y.Headers, Sign: y.Sign, URL: y.URL, Hosts: y.Hosts,
-		Scope: y.Scope, Scopes: y.Scopes, PKCE: y.PKCE != "", Institution: y.Institution, Issuer: y.Issuer}
+		Scope: y.Scope, Scopes: y.Scopes, PKCE: y.PKCE != "", Institution: y.Institution, Issuer: y.Issuer, Subject: y.Subject}
 	g.Consent = c
 	if tool != CreateAccessToken || !slices.Contains(g.Arguments, argumentCode) {
 		wrong("no property takes the code that comes of it; say which (x-bankauth-field: {argument: code})", nil)

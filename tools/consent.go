@@ -112,6 +112,9 @@ func (s *Set) exchange(ctx context.Context, r *request, call providers.Call, for
 		return "", err
 	}
 	call.Code, call.CodeVerifier = a.Code, t.Verifier
+	if name := call.Grant.Consent.Subject; name != "" {
+		call.Subject = a.Further[name]
+	}
 	call.Arguments = maps.Clone(call.Arguments)
 	if slices.Contains(call.Grant.Required, argumentRedirect) {
 		call.Arguments[argumentRedirect] = t.RedirectURI
@@ -140,5 +143,5 @@ func (s *Set) consented(ctx context.Context, r *request, ref string) (answer, er
 	if err != nil {
 		return nil, err
 	}
-	return s.answerToken(r.bank, rec, false, nil), nil
+	return s.answerToken(r, r.bank, rec, false, nil), nil
 }

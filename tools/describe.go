@@ -87,6 +87,9 @@ func (s *Set) words() []words {
 		after:  "To act as the user call create_access_token with grant_type=password and username = the id returned.",
 		before: []schema.Argument{provider}, result: userResult{},
 	}
+	if s.o.Egress != nil {
+		create.after = "Call the API at egress_url, with token_ref as bearer. " + create.after
+	}
 	if s.full() {
 		refresh.before[0].Required = false
 		provider.Required = false
@@ -252,6 +255,9 @@ func (s *Set) output(w words) *jsonschema.Schema {
 		}
 		return out
 	}
+	if s.o.Egress != nil {
+		out.Properties.Set("egress_url", &jsonschema.Schema{Type: "string"})
+	}
 	if s.o.Exposure == Token || s.o.Exposure == Full {
 		out.Properties.Set("access_token", &jsonschema.Schema{Type: "string", Description: "The bearer token: a secret."})
 	}
@@ -303,7 +309,18 @@ func (s *Set) argumentNames(tool string) []string {
 
 // Instructions tell a model that has never seen us what to do first; at most
 // 2,000 bytes, since Claude Code cuts at 2 KB.
-const Instructions = `bankauth obtains open-banking credentials and keeps them in a vault. You work with handles (token_ref), never with secrets: do not ask the user for client ids, secrets, passwords, codes or tokens.
+func (s *Set) Instructions() string {
+	if s.o.Egress == nil {
+		return instructions
+	}
+	return instructions + proxyInstructions
+}
+
+const proxyInstructions = `
+
+To call a provider's API take the result's egress_url as its base URL, and send Authorization: Bearer with the token_ref where the API wants an access token: curl -H "Authorization: Bearer tok_…" "$egress_url/…". The live token is put in on the way. The address works on this machine alone; tell it to nobody else.`
+
+const instructions = `bankauth obtains open-banking credentials and keeps them in a vault. You work with handles (token_ref), never with secrets: do not ask the user for client ids, secrets, passwords, codes or tokens.
 
 First read the resource bankauth://providers (or call a tool: errors say the same): which providers there are, and which are configured. bankauth://tokens lists the tokens you have already. Then:
 

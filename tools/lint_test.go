@@ -42,6 +42,13 @@ func TestListIsClean(t *testing.T) {
 			clean(t, list, mostList)
 		})
 	}
+	t.Run("with a proxy", func(t *testing.T) {
+		list := listed(t, open(t, proxied).Set)
+		clean(t, list, mostList)
+		if n := strings.Count(string(list), `"egress_url"`); n != 2 {
+			t.Errorf("egress_url stands in %d schemas", n)
+		}
+	})
 	t.Run("with a third party", func(t *testing.T) {
 		h, _ := withNorrbank(t)
 		clean(t, listed(t, h.Set), mostList)
@@ -49,12 +56,16 @@ func TestListIsClean(t *testing.T) {
 }
 
 func TestInstructionsFit(t *testing.T) {
-	if n := len(tools.Instructions); n > 2000 {
-		t.Errorf("the instructions have %d bytes; Claude Code cuts at 2 KB", n)
-	}
-	for _, name := range []string{schema.CreateAccessToken, schema.RefreshToken, schema.CreateUser, "token_ref", "bankauth://providers"} {
-		if !strings.Contains(tools.Instructions, name) {
-			t.Errorf("the instructions do not speak of %s", name)
+	for names, text := range map[string]string{
+		"": open(t).Instructions(), "egress_url": open(t, proxied).Instructions(),
+	} {
+		if n := len(text); n > 2000 {
+			t.Errorf("the instructions have %d bytes; Claude Code cuts at 2 KB", n)
+		}
+		for _, name := range []string{schema.CreateAccessToken, schema.RefreshToken, schema.CreateUser, "token_ref", "bankauth://providers", names} {
+			if !strings.Contains(text, name) {
+				t.Errorf("the instructions do not speak of %s", name)
+			}
 		}
 	}
 }

@@ -69,6 +69,9 @@ func (s *Set) journey(provider, purpose, scope string) string {
 		step("Call create_access_token with provider=%s, grant_type=password and username = that id.", p.Name)
 	}
 	step("Keep the token_ref that comes back. It is a handle and no secret; never ask the user for a token, a password or a client secret.")
+	if s.o.Egress != nil {
+		step("Call the bank's API with the result's egress_url as its base URL and the token_ref as bearer.")
+	}
 	step("When the token has expired, call refresh_token with it. On reauthorize begin again at the top.")
 	head := "Connect " + p.Title + " with bankauth"
 	if purpose = quotable(purpose); purpose != "" {

@@ -68,13 +68,14 @@ func (s *Set) addTokens(m *server.MCPServer, principal func(context.Context) str
 	m.AddResource(mcp.NewResource(tokensURI, "tokens",
 		mcp.WithResourceDescription("Your tokens in the vault: their handles and what state they are in."), mcp.WithMIMEType(asJSON)),
 		func(ctx context.Context, _ mcp.ReadResourceRequest) ([]mcp.ResourceContents, error) {
-			records, err := s.tokens(ctx, principal(ctx))
+			who := principal(ctx)
+			records, err := s.tokens(ctx, who)
 			if err != nil {
 				return s.refused(tokensURI, err)
 			}
 			all := []tokenState{}
 			for _, r := range records {
-				all = append(all, s.state(r))
+				all = append(all, s.state(who, r))
 			}
 			return contents(tokensURI, all)
 		})
@@ -88,7 +89,7 @@ func (s *Set) addTokens(m *server.MCPServer, principal func(context.Context) str
 			r, err := v.Get(ctx, principal(ctx), strings.TrimPrefix(q.Params.URI, tokenURI))
 			switch f := fault.From(err); {
 			case err == nil:
-				return contents(q.Params.URI, s.state(r))
+				return contents(q.Params.URI, s.state(principal(ctx), r))
 			case f.Code == fault.InvalidArgument:
 				return nil, noResource("token", tokensURI)
 			default:
@@ -136,12 +137,14 @@ type tokenState struct {
 	ExpiresIn   *int64 `json:"expires_in,omitempty"`
 	ExpiresAt   string `json:"expires_at,omitempty"`
 	Refreshable bool   `json:"refreshable"`
-	Next        string `json:"next,omitempty"` // the tool that helps, where one does
+	EgressURL   string `json:"egress_url,omitempty"` // where it is used
+	Next        string `json:"next,omitempty"`       // the tool that helps, where one does
 }
 
-func (s *Set) state(r vault.Record) tokenState {
+func (s *Set) state(who string, r vault.Record) tokenState {
 	a := tokenState{TokenRef: r.Ref, Provider: r.Identity.Provider, Environment: r.Identity.Environment, GrantType: r.Identity.Grant,
-		State: string(r.State), Reason: r.Reason, Scope: r.Token.Scope, Subject: r.Token.Subject}
+		State: string(r.State), Reason: r.Reason, Scope: r.Token.Scope, Subject: r.Token.Subject,
+		EgressURL: s.egressURL(who, r.Identity.Provider)}
 	if b := s.banks[r.Identity.Provider]; b != nil {
 		a.Refreshable = refreshable(b, r)
 	}
@@ -183,6 +186,7 @@ type consentAbout struct {
 	Arguments []string       `json:"arguments"` // all optional, but institution where none is taken by default
 	Scopes    []string       `json:"scopes,omitempty"`
 	Default   string         `json:"default_scope,omitempty"`
+	Problem   string         `json:"problem,omitempty"` // why nobody can be asked yet
 	Example   map[string]any `json:"example"`
 }
 
@@ -215,6 +219,10 @@ func (s *Set) about(name string) about {
 			if c := g.Consent; c != nil {
 				out.Consent = &consentAbout{Arguments: append([]string{}, c.Arguments()...), Scopes: c.Scopes, Default: c.Scope,
 					Example: map[string]any{"provider": p.Name, "grant_type": g.Name}}
+				if err := b.Client.MayConsent(g); err != nil {
+					f := fault.From(err)
+					out.Consent.Problem = f.Message + "; " + f.Hint
+				}
 			}
 			a.Tools[op.Tool] = append(a.Tools[op.Tool], out)
 		}

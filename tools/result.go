@@ -53,8 +53,9 @@ type tokenResult struct {
 	Subject     string `json:"subject,omitempty" jsonschema_description:"The user, if told."`
 }
 
-// exposed are the fields that exposures beyond Handle add.
-type exposed struct {
+// added are the fields that exposures beyond Handle add, and a proxy.
+type added struct {
+	EgressURL    string `json:"egress_url,omitempty"`
 	AccessToken  string `json:"access_token,omitempty"`
 	RefreshToken string `json:"refresh_token,omitempty"`
 }
@@ -63,7 +64,7 @@ type exposed struct {
 // full exposure, the document's further response fields.
 type tokenAnswer struct {
 	tokenResult
-	exposed
+	added
 	further map[string]any
 }
 
@@ -71,20 +72,30 @@ type tokenAnswer struct {
 func (a tokenAnswer) encode() ([]byte, error) {
 	type flat struct {
 		tokenResult
-		exposed
+		added
 	}
-	return mergeJSON(flat{a.tokenResult, a.exposed}, a.further)
+	return mergeJSON(flat{a.tokenResult, a.added}, a.further)
 }
 
-// answerToken shapes a record. It is the only place where an access token may
+// egressURL is where principal calls the provider's API with a token_ref; ""
+// where there is no proxy.
+func (s *Set) egressURL(principal, provider string) string {
+	if s.o.Egress == nil {
+		return ""
+	}
+	return s.o.Egress(principal) + "/" + provider
+}
+
+// answerToken shapes a record of r's principal. It is the only place where an access token may
 // leave, and only beyond Handle exposure.
-func (s *Set) answerToken(b *Bank, rec vault.Record, reused bool, more *providers.Answer) tokenAnswer {
+func (s *Set) answerToken(r *request, b *Bank, rec vault.Record, reused bool, more *providers.Answer) tokenAnswer {
 	now := s.o.Now()
 	t := rec.Token
 	a := tokenAnswer{tokenResult: tokenResult{
 		TokenRef: rec.Ref, Provider: rec.Identity.Provider, Environment: rec.Identity.Environment, GrantType: rec.Identity.Grant,
 		TokenType: t.Type, Scope: t.Scope, Refreshable: refreshable(b, rec), Reused: reused, Subject: t.Subject,
 	}}
+	a.EgressURL = s.egressURL(r.principal, rec.Identity.Provider)
 	if left, known := t.ExpiresIn(now); known {
 		a.ExpiresIn = &left
 		a.ExpiresAt = t.ExpiresAt.UTC().Format(time.RFC3339)

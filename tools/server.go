@@ -17,7 +17,7 @@ func (s *Set) Server(version string, principal func(context.Context) string) *se
 	m := server.NewMCPServer("bankauth", version,
 		server.WithTitle("bankauth"),
 		server.WithDescription("Open-banking credentials for agents, without showing them a secret"),
-		server.WithInstructions(Instructions),
+		server.WithInstructions(s.Instructions()),
 		server.WithToolCapabilities(false),
 		server.WithResourceCapabilities(false, false),
 		server.WithPromptCapabilities(false),

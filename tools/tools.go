@@ -59,6 +59,9 @@ type Options struct {
 	Vault func(context.Context) (*vault.Vault, error)
 	// Consents keeps the consents that wait for a person; nil: nobody is asked.
 	Consents *consent.Consents
+	// Egress returns the address of a proxy that takes principal's token_refs,
+	// without a slash at its end; results name it then. nil: there is none.
+	Egress   func(principal string) string
 	Exposure Exposure       // Handle when empty
 	Limit    int            // calls at work at once; 0: DefaultLimit
 	Log      zerolog.Logger // the zero Logger is silent
@@ -130,10 +133,10 @@ func New(o Options) (*Set, error) {
 }
 
 // asCompiled reports whether these are the bundled providers in the default
-// exposure, whose tools were described by go generate.
+// exposure and without a proxy, whose tools were described by go generate.
 func (s *Set) asCompiled() bool {
 	bundled, err := schema.Bundled()
-	return err == nil && s.o.Exposure == Handle && slices.Equal(s.all, bundled)
+	return err == nil && s.o.Exposure == Handle && s.o.Egress == nil && slices.Equal(s.all, bundled)
 }
 
 // Tools returns the tools as a client lists them.

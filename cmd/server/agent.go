@@ -22,7 +22,7 @@ import (
 )
 
 // agent is an MCP client with a server of its own: this program, as `bankauth
-// stdio`, behind real pipes of which every byte is kept.
+// stdio --egress`, behind real pipes of which every byte is kept.
 type agent struct {
 	client *client.Client
 	server *exec.Cmd
@@ -69,7 +69,7 @@ func startAgent(ctx context.Context, p *process, settings []string) (*agent, err
 	if err != nil {
 		return nil, fault.New(fault.Internal, "the path of this program is not known", "start it by its whole path").Because(err)
 	}
-	a := &agent{server: exec.Command(program, "stdio")}
+	a := &agent{server: exec.Command(program, "stdio", "--egress")}
 	a.server.Env = sparse(p, settings)
 	a.server.Stderr = p.err
 	in, err := a.server.StdinPipe()

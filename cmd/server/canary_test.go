@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -166,54 +167,77 @@ func TestCanaryFaults(t *testing.T) {
 	w.search(t)
 }
 
-// TestCanaryJourneys plays the providers' journeys at both forms of the log
-// and in every exposure that lets no more than a handle pass.
+// TestCanaryJourneys plays each provider's journey, from the first token by way
+// of a person's consent to the accounts, and searches all that a model, a
+// person and a log saw. The proxy is beside the server, or a process of its own.
 func TestCanaryJourneys(t *testing.T) {
 	for _, form := range []string{"json", "console"} {
-		w := newWatch(t)
-		kept := newStore(t, w.secrets)
-		sim, banks := marked(t, w.secrets)
-		env := append(banks, kept.env()...)
-		c := &caller{talk: w.talk(t, append(env, "BANKAUTH_LOG_FORMAT="+form)), secrets: w.secrets}
-		var said pipes
-		_, url, stop := startEgressSaying(t, &said, append(env, "BANKAUTH_LOG_LEVEL=trace", "BANKAUTH_LOG_FORMAT="+form))
-		play := &journey.Play{Simulator: sim, Vault: kept.open, Egress: url, Tell: func(s journey.Step) {
-			if !s.Worked {
-				t.Errorf("step %d: %s: %s", s.Number, s.Asked, s.Answered)
-			}
-		}, Agent: func(ctx context.Context, tool string, args map[string]any) (journey.Answer, error) {
-			if code, ok := args["code"].(string); ok {
-				w.secrets.add("code", code)
-			}
-			a := c.all(t, ask{tool, args})[0]
-			kept.gather(t, w.secrets)
-			return journey.Answer{JSON: json.RawMessage(a.text), IsError: a.wrong}, nil
-		}}
-		if _, failed, err := play.Run(t.Context()); err != nil || failed > 0 {
-			t.Fatal(failed, err)
-		}
-		stop()
-		w.keep("what went through the proxy", play.Used())
-		w.keep("the proxy's log", said.bytes())
-		if !strings.Contains(string(said.bytes()), `egress`) || len(play.Used()) == 0 {
-			t.Error("the proxy said nothing, so that nothing was looked at")
-		}
-		w.folder(t, kept.dir)
-		c.end(t)
-		w.folder(t, kept.dir)
-		if said := string(c.err.bytes()); !strings.Contains(said, "create_access_token") {
-			t.Errorf("the log is empty, so that nothing was looked at: %s", said)
-		}
-		if len(w.secrets.all()) < 15 {
-			t.Errorf("only %d secrets", len(w.secrets.all()))
-		}
-		for _, b := range sim.Banks() {
-			if n := b.Truth().Confided; n > 0 {
-				t.Errorf("%s: %d requests had a secret in the request line", b.Name, n)
+		for _, provider := range []string{simulator.NameFintecture, simulator.NameFlinks, simulator.NameFinAPI} {
+			for _, beside := range []bool{true, false} {
+				name := form + " " + provider + map[bool]string{true: " beside", false: ""}[beside]
+				t.Run(name, func(t *testing.T) { canaryJourney(t, form, provider, beside) })
 			}
 		}
-		w.search(t)
 	}
+}
+
+func canaryJourney(t *testing.T, form, provider string, beside bool) {
+	w := newWatch(t)
+	kept := newStore(t, w.secrets)
+	sim, banks := marked(t, w.secrets)
+	env := append(append(banks, kept.env()...), "BANKAUTH_LOG_FORMAT="+form, "BANKAUTH_CONSENT_LISTEN=127.0.0.1:0")
+	play := &journey.Play{Simulator: sim, Vault: kept.open, Tell: func(s journey.Step) {
+		if !s.Worked {
+			t.Errorf("step %d: %s: %s", s.Number, s.Asked, s.Answered)
+		}
+	}}
+	var said pipes
+	stop := func() {}
+	var flags []string
+	if beside {
+		flags = append(flags, "--egress")
+	} else {
+		_, play.Egress, stop = startEgressSaying(t, &said, append(env, "BANKAUTH_LOG_LEVEL=trace"))
+	}
+	c := &caller{talk: w.talk(t, env, flags...), secrets: w.secrets}
+	play.Agent = func(ctx context.Context, tool string, args map[string]any) (journey.Answer, error) {
+		a := c.all(t, ask{tool, args})[0]
+		kept.gather(t, w.secrets)
+		return journey.Answer{JSON: json.RawMessage(a.text), IsError: a.wrong}, nil
+	}
+	play.Browser = func(v simulator.Visited) {
+		for _, name := range []string{"code", "state"} {
+			w.secrets.add(name, v.URL.Query().Get(name))
+		}
+		w.keep("the person's page", []byte(v.Body+fmt.Sprint(v.Header)))
+	}
+	if steps, failed, err := play.Run(t.Context(), provider); err != nil || failed > 0 || steps < 7 {
+		t.Fatal(steps, failed, err)
+	}
+	stop()
+	w.keep("what went through the proxy", play.Used())
+	w.keep("the proxy's log", said.bytes())
+	w.folder(t, kept.dir)
+	c.end(t)
+	w.folder(t, kept.dir)
+	logs := string(c.err.bytes()) + string(said.bytes())
+	for _, of := range []string{"create_access_token", "egress"} {
+		if !strings.Contains(logs, of) {
+			t.Errorf("the log has nothing of %s, so that nothing was looked at: %s", of, logs)
+		}
+	}
+	if !strings.Contains(string(play.Used()), "1250.42") {
+		t.Errorf("no account data came: %s", play.Used())
+	}
+	if n := len(w.secrets.all()); n < 10 {
+		t.Errorf("only %d secrets", n)
+	}
+	for _, b := range sim.Banks() {
+		if n := b.Truth().Confided; n > 0 {
+			t.Errorf("%s: %d requests had a secret in the request line", b.Name, n)
+		}
+	}
+	w.search(t)
 }
 
 // marked starts the simulator with credentials that can be searched for.

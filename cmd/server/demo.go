@@ -27,7 +27,7 @@ type demoCommand struct {
 
 // Help is what kong prints below the summary.
 func (c *demoCommand) Help() string {
-	return "Starts this program as an MCP server (bankauth stdio) with a throw-away vault, and speaks to it as an MCP client would. " +
+	return "Starts this program as an MCP server (bankauth stdio --egress) with a throw-away vault, and speaks to it as an MCP client would. " +
 		"The providers are the built-in simulator: nothing leaves this machine. Ends with 0 only if every step worked."
 }
 
@@ -55,23 +55,18 @@ func (c *demoCommand) play(ctx context.Context, p *process, sim *simulator.Simul
 	_, _ = rand.Read(key[:]) // it never fails
 	vaultKey := base64.StdEncoding.EncodeToString(key[:])
 	started := time.Now()
-	settings := append(variables(sim), "BANKAUTH_DATA_DIR="+dir, "BANKAUTH_VAULT_KEY="+vaultKey, "BANKAUTH_EXPOSE=handle")
+	settings := append(variables(sim), "BANKAUTH_DATA_DIR="+dir, "BANKAUTH_VAULT_KEY="+vaultKey, "BANKAUTH_EXPOSE=handle", "BANKAUTH_CONSENT_LISTEN=127.0.0.1:0")
 	a, err := startAgent(ctx, p, settings)
 	if err != nil {
 		return err
 	}
-	proxy, err := startProxy(p, settings)
-	if err != nil {
-		return errors.Join(err, a.close())
-	}
-	defer proxy.close()
 	screen := &screen{p: p, json: c.JSON, colours: coloured(p)}
 	tools, err := a.tools(ctx)
 	if err != nil {
 		return errors.Join(silent(err), a.close())
 	}
 	screen.opened(tools, time.Since(started))
-	play := &journey.Play{Agent: a.call, Simulator: sim, Tell: screen.step, Egress: proxy.url, Vault: func(ctx context.Context) (*vault.Vault, error) {
+	play := &journey.Play{Agent: a.call, Simulator: sim, Tell: screen.step, Vault: func(ctx context.Context) (*vault.Vault, error) {
 		return vault.Open(ctx, vault.Options{Dir: dir, Key: vault.Key{Value: secret.New(vaultKey)}})
 	}}
 	steps, failed, err := play.Run(ctx)
@@ -101,7 +96,7 @@ type screen struct {
 
 func (s *screen) opened(tools []string, took time.Duration) {
 	if !s.json {
-		fmt.Fprintln(s.p.out, "An MCP client starts `bankauth stdio`. The providers are simulated on this machine; the vault is a throw-away one.")
+		fmt.Fprintln(s.p.out, "An MCP client starts `bankauth stdio --egress`. The providers are simulated on this machine; the vault is a throw-away one.")
 		fmt.Fprintln(s.p.out)
 	}
 	s.step(journey.Step{Number: 0, Asked: "tools/list", Answered: fmt.Sprintf("%d tools: %s", len(tools), joined(tools)), Worked: true, Took: took})

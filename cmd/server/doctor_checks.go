@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"bankauth/internal/config"
+	"bankauth/internal/consent"
+	"bankauth/internal/fault"
 	"bankauth/internal/vault"
 	"bankauth/providers"
 	"bankauth/schema"
@@ -84,6 +86,7 @@ func (c *doctorCommand) providers(env config.Environment, all []*schema.Provider
 			}
 			clients = append(clients, client)
 			checks = append(checks, ok(p.Name, fmt.Sprintf("%s at %s, credentials are set", client.Environment(), client.BaseURL())))
+			checks = append(checks, c.consent(env, client)...)
 		}
 	}
 	if usable == 0 && len(all) > 0 {
@@ -92,6 +95,28 @@ func (c *doctorCommand) providers(env config.Environment, all []*schema.Provider
 				"for a real one: set its CLIENT_ID and CLIENT_SECRET as above; `bankauth config CLIENT` prints where your MCP host wants them"))
 	}
 	return clients, checks
+}
+
+// consent looks at what a person's consent needs: a key where the call that
+// opens it is signed, and a redirect URI that the provider knows.
+func (c *doctorCommand) consent(env config.Environment, client *providers.Client) []check {
+	p := client.Provider()
+	_, g, has := p.Operation(schema.CreateAccessToken, schema.GrantAuthorizationCode)
+	if !has || g.Consent == nil {
+		return nil
+	}
+	name := config.Prefix(p.Name) + "_PRIVATE_KEY"
+	switch err := client.MayConsent(g); {
+	case err != nil && !env.Has(name) && !env.Has(name+"_FILE"): // whoever needs no consent needs no key
+		return []check{note(p.Name, "nobody can be asked to consent: "+name+" not set", fault.From(err).Hint)}
+	case err != nil:
+		return []check{broken(p.Name, err)}
+	}
+	address, err := c.ConsentAddress()
+	if err != nil {
+		return []check{broken(p.Name, err)}
+	}
+	return []check{ok(p.Name, "consents come back to "+consent.RedirectURI(address)+"; the provider must know this redirect URI")}
 }
 
 // unset speaks of missing credentials. A provider of which nothing is set may

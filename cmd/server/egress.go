@@ -2,16 +2,13 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base32"
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 
 	"bankauth/internal/config"
 	"bankauth/internal/egress"
-	"bankauth/internal/secret"
+	"bankauth/tools"
 )
 
 // Variables under which the proxy's address is printed.
@@ -66,9 +63,8 @@ func (c *egressCommand) serve(ctx context.Context, p *process, s *service) error
 		if l, err = egress.Listen(ctx, c.Port); err != nil {
 			return err
 		}
-		key := newEgressKey()
-		o.Key, o.Hosts = secret.New(key), egress.Hosts(l)
-		line = egressURL + "=http://" + l.Addr().String() + "/" + key
+		o.Keys, o.Hosts = &egress.Keys{}, egress.Hosts(l)
+		line = egressURL + "=" + egressAddress(l, o.Keys, tools.Local)
 	}
 	if _, err := fmt.Fprintln(p.out, line); err != nil {
 		return errors.Join(exit(exitFailed), l.Close()) // nobody can learn where it listens
@@ -76,10 +72,7 @@ func (c *egressCommand) serve(ctx context.Context, p *process, s *service) error
 	return egress.Serve(ctx, l, egress.New(o))
 }
 
-// newEgressKey returns 160 random bits. It is no token: it opens the proxy of
-// this start, on this machine, and nothing without a token_ref.
-func newEgressKey() string {
-	var b [20]byte
-	_, _ = rand.Read(b[:]) // it never fails
-	return "key_" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b[:]))
+// egressAddress is where principal's programs reach the proxy that listens on l.
+func egressAddress(l net.Listener, keys *egress.Keys, principal string) string {
+	return "http://" + l.Addr().String() + "/" + keys.Of(principal)
 }

@@ -22,6 +22,7 @@ type serveCommand struct {
 	config.Settings `embed:""`
 	config.Access   `embed:""`
 	config.Serving  `embed:""`
+	besideFlags     `embed:""`
 }
 
 // Run serves until a signal comes. Where clients find it is on stdout before
@@ -32,11 +33,16 @@ func (c *serveCommand) Run(ctx context.Context, p *process) error {
 	}
 	m := newMemory(p.env, collectBusy, serverMemory)
 	defer m.start(ctx)()
-	s, err := newCounted(ctx, p, c.Settings, httpd.NewMetrics(thisRelease().Version))
+	beside, err := c.besideFlags.listen(ctx)
 	if err != nil {
 		return err
 	}
-	return errors.Join(c.serve(ctx, p, s, m), s.close())
+	s, err := newServiceWith(ctx, p, c.Settings, extras{egress: beside.address(), metrics: httpd.NewMetrics(thisRelease().Version)})
+	if err != nil {
+		return errors.Join(err, beside.close())
+	}
+	beside.start(ctx, s)
+	return errors.Join(c.serve(ctx, p, s, m), beside.close(), s.close())
 }
 
 // serverMemory is where the heap of a crowded server is collected at every

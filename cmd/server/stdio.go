@@ -17,14 +17,20 @@ import (
 
 type stdioCommand struct {
 	config.Settings `embed:""`
+	besideFlags     `embed:""`
 }
 
 // Run serves until input ends or a signal comes.
 func (c *stdioCommand) Run(ctx context.Context, p *process) error {
-	s, err := newService(ctx, p, c.Settings)
+	beside, err := c.listen(ctx)
 	if err != nil {
 		return err
 	}
+	s, err := newServiceWith(ctx, p, c.Settings, extras{egress: beside.address()})
+	if err != nil {
+		return errors.Join(err, beside.close())
+	}
+	beside.start(ctx, s)
 	m := newMemory(p.env, collectAt, softMemory)
 	defer m.start(ctx)()
 	client := newConversation(ctx, s, func(context.Context) string { return tools.Local })
@@ -35,7 +41,7 @@ func (c *stdioCommand) Run(ctx context.Context, p *process) error {
 		s.log.Debug().Err(err).Msg("the conversation ended")
 		err = exit(exitFailed)
 	}
-	return errors.Join(err, s.close())
+	return errors.Join(err, beside.close(), s.close())
 }
 
 // conversation joins a transport and mcp-go.

@@ -44,12 +44,17 @@ type service struct {
 
 // newService wires what the settings ask for. close ends it.
 func newService(ctx context.Context, p *process, settings config.Settings) (*service, error) {
-	return newCounted(ctx, p, settings, nil)
+	return newServiceWith(ctx, p, settings, extras{})
 }
 
-// newCounted is newService with somebody who counts calls and exchanges.
-func newCounted(ctx context.Context, p *process, settings config.Settings, metrics *httpd.Metrics) (*service, error) {
-	s := &service{env: p.env, settings: settings, log: newLog(settings, p.err), metrics: metrics}
+// extras are what a command adds to the settings. The zero extras add nothing.
+type extras struct {
+	egress  func(principal string) string // tools.Options.Egress
+	metrics *httpd.Metrics                // counts calls and exchanges
+}
+
+func newServiceWith(ctx context.Context, p *process, settings config.Settings, more extras) (*service, error) {
+	s := &service{env: p.env, settings: settings, log: newLog(settings, p.err), metrics: more.metrics}
 	documents, err := offered(p.env, settings)
 	if err != nil {
 		return nil, err
@@ -63,9 +68,11 @@ func newCounted(ctx context.Context, p *process, settings config.Settings, metri
 		return nil, errors.Join(err, s.close())
 	}
 	s.consents = consent.New(consent.Options{Listen: listen})
-	o := tools.Options{Banks: banks, Vault: s.openVault, Consents: s.consents, Exposure: tools.Exposure(settings.Expose), Log: s.log}
-	if metrics != nil {
-		o.Observe = metrics.Call
+	o := tools.Options{
+		Banks: banks, Vault: s.openVault, Consents: s.consents, Egress: more.egress, Exposure: tools.Exposure(settings.Expose), Log: s.log,
+	}
+	if s.metrics != nil {
+		o.Observe = s.metrics.Call
 	}
 	s.tools, err = tools.New(o)
 	if err != nil {

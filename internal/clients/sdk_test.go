@@ -30,8 +30,9 @@ var sdks = []struct{ name, script, era string }{
 
 // TestSDK plays every journey with each version of the TypeScript SDK, in
 // each era of the protocol that it speaks: once with the simulator inside the
-// server, once with one outside, where a person can consent. The exposures
-// for programs are played once each.
+// server, once with one outside, where a person can consent; there accounts
+// are read through the proxy beside the server. The exposures for programs are
+// played once each.
 func TestSDK(t *testing.T) {
 	n := findNode(t)
 	program := build(t)
@@ -48,7 +49,7 @@ func TestSDK(t *testing.T) {
 		})
 		t.Run(sdk.name+" with consent", func(t *testing.T) {
 			s := simulate(t, program)
-			play(t, n, sdk.script, options{Command: program, Args: []string{"stdio"}, Env: s.env, Banks: s.banks, Era: sdk.era})
+			play(t, n, sdk.script, options{Command: program, Args: []string{"stdio", "--egress"}, Env: s.env, Banks: s.banks, Era: sdk.era})
 		})
 	}
 }

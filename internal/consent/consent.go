@@ -83,6 +83,10 @@ func (s *Consents) ServedAt(base string, who func(*http.Request) (string, bool))
 	s.base, s.who = base, who
 }
 
+// RedirectURI returns the address that a provider must know where browsers
+// come back to listen, which is HOST:PORT.
+func RedirectURI(listen string) string { return "http://" + listen + pathCallback }
+
 // Trip is what a browser carries to the provider and back.
 type Trip struct {
 	RedirectURI string
@@ -96,6 +100,8 @@ type Answer struct {
 	Code   secret.Value
 	Error  string
 	Issuer string // RFC 9207; "" where it was not sent
+	// Further are the other parameters that came along, by name.
+	Further map[string]string
 }
 
 // Opening is a consent that is to be opened.

@@ -8,6 +8,7 @@ import (
 	"html"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -77,7 +78,12 @@ func (s *Consents) theirs(r *http.Request, c *consent) bool {
 // back takes what a browser brings back, once.
 func (s *Consents) back(w http.ResponseWriter, r *http.Request) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
-	a := Answer{Code: secret.New(query.Get("code")), Error: query.Get("error"), Issuer: query.Get("iss")}
+	a := Answer{Code: secret.New(query.Get("code")), Error: query.Get("error"), Issuer: query.Get("iss"), Further: map[string]string{}}
+	for name := range query {
+		if !slices.Contains([]string{"code", "state", "error", "iss"}, name) {
+			a.Further[name] = query.Get(name)
+		}
+	}
 	if err != nil || !once(query) || a.Code.IsZero() == (a.Error == "") {
 		show(w, http.StatusBadRequest, "This answer cannot be read", "Nothing was done. Open the address that your agent gave you again.")
 		return

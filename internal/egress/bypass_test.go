@@ -9,8 +9,8 @@ import (
 
 // bypasses are attempts to lead a token elsewhere, to reach what the path does
 // not say, or to use the proxy without being its owner's program. HOST, KEY,
-// REF and OTHER (another provider's token_ref) are filled in; a line ends in
-// \r\n, and the blank line is added.
+// NEIGHBOUR (another principal's key), REF and OTHER (another provider's
+// token_ref) are filled in; a line ends in \r\n, and the blank line is added.
 var bypasses = map[string]string{
 	"absolute form":                   "GET http://evil.example/KEY/flinks/api/v1/accounts HTTP/1.1\nHost: HOST\nAuthorization: Bearer REF",
 	"absolute form of ourselves":      "GET http://HOST/KEY/flinks/api/v1/accounts HTTP/1.1\nHost: HOST\nAuthorization: Bearer REF",
@@ -90,6 +90,7 @@ var bypasses = map[string]string{
 	"an empty key":                    "GET /flinks/api/v1/accounts HTTP/1.1\nHost: HOST\nAuthorization: Bearer REF\nBankauth-Key:",
 	"two keys":                        "GET /flinks/api/v1/accounts HTTP/1.1\nHost: HOST\nAuthorization: Bearer REF\nBankauth-Key: KEY\nBankauth-Key: KEY",
 	"a wrong key by header":           "GET /KEY/flinks/api/v1/accounts HTTP/1.1\nHost: HOST\nAuthorization: Bearer REF\nBankauth-Key: x",
+	"another principal's key":         "GET /NEIGHBOUR/flinks/api/v1/accounts HTTP/1.1\nHost: HOST\nAuthorization: Bearer REF",
 	"the key in another place":        "GET /flinks/KEY/api/v1/accounts HTTP/1.1\nHost: HOST\nAuthorization: Bearer REF",
 	"a page in a browser":             "GET /KEY/flinks/api/v1/accounts HTTP/1.1\nHost: HOST\nAuthorization: Bearer REF\nOrigin: https://evil.example",
 	"no bearer":                       "GET /KEY/flinks/api/v1/accounts HTTP/1.1\nHost: HOST",
@@ -104,6 +105,8 @@ var bypasses = map[string]string{
 	"the token endpoint":              "POST /KEY/flinks/api/v1/token HTTP/1.1\nHost: HOST\nAuthorization: Bearer REF\nContent-Length: 0",
 	"the token endpoint, disguised":   "POST /KEY/flinks/API/v1/%74oken;x=1/ HTTP/1.1\nHost: HOST\nAuthorization: Bearer REF\nContent-Length: 0",
 	"the revocation endpoint":         "POST /KEY/flinks/api/v1/revoke HTTP/1.1\nHost: HOST\nAuthorization: Bearer REF\nContent-Length: 0",
+	"a consent, page and all":         "GET /KEY/flinks/api/v1/authorize?response_type=code HTTP/1.1\nHost: HOST\nAuthorization: Bearer REF",
+	"the call that opens a consent":   "GET /KEY/fintecture/ais/v2/connect?redirect_uri=x HTTP/1.1\nHost: HOST\nAuthorization: Bearer OWN",
 	"the users, password and all":     "POST /KEY/finapi/api/v2/users HTTP/1.1\nHost: HOST\nAuthorization: Bearer OTHER\nContent-Length: 0",
 	"the header itself as a line":     "\nGET /KEY/flinks/api/../accounts HTTP/1.1\nHost: HOST\nAuthorization: Bearer REF",
 	"nothing that is HTTP":            "\x16\x03\x01\x02\x00\x01\x00",
@@ -111,7 +114,7 @@ var bypasses = map[string]string{
 
 func TestBypassesAreRefused(t *testing.T) {
 	h := open(t)
-	fill := strings.NewReplacer("HOST", h.address, "PORT", h.address[strings.LastIndex(h.address, ":")+1:], "KEY", key,
+	fill := strings.NewReplacer("HOST", h.address, "PORT", h.address[strings.LastIndex(h.address, ":")+1:], "KEY", key, "NEIGHBOUR", keys.Of("neighbour"), "OWN", h.user(simulator.NameFintecture),
 		"REF", h.user(simulator.NameFlinks), "OTHER", h.user(simulator.NameFinAPI), "\n", "\r\n")
 	raw := func(text string) string { return h.raw(fill.Replace(text) + "\r\nConnection: close\r\n\r\n") }
 	before := h.requests()

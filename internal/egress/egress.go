@@ -10,7 +10,6 @@ package egress
 
 import (
 	"context"
-	"crypto/subtle"
 	"net/http"
 	"sync"
 	"time"
@@ -18,24 +17,22 @@ import (
 	"github.com/rs/zerolog"
 
 	"bankauth/internal/fault"
-	"bankauth/internal/secret"
 	"bankauth/providers"
 	"bankauth/schema"
 	"bankauth/tools"
 )
 
-// KeyHeader carries the key of a Handler that has one, where it is not the
+// KeyHeader carries the key of a Handler that wants one, where it is not the
 // first segment of the path.
 const KeyHeader = "Bankauth-Key"
 
 // Options says what a Handler works with.
 type Options struct {
 	Tokens *tools.Set
-	// Principal says whose tokens may be used; nil: those of tools.Local.
-	Principal func(context.Context) string
-	// Key must come with each request, as the first segment of the path or in
-	// KeyHeader; zero: whoever reaches the handler may use it.
-	Key secret.Value
+	// Keys says whose tokens may be used: a key must come with each request, as
+	// the first segment of the path or in KeyHeader. nil: whoever reaches the
+	// handler may use those of tools.Local.
+	Keys *Keys
 	// Hosts are what a Host header may say, lower case, port included; nil:
 	// anything. A page in a browser that had its own name point here would say
 	// that name.
@@ -68,9 +65,6 @@ type Handler struct {
 func New(o Options) *Handler {
 	if o.Now == nil {
 		o.Now = time.Now
-	}
-	if o.Principal == nil {
-		o.Principal = func(context.Context) string { return tools.Local }
 	}
 	return &Handler{o: o, slots: make(chan struct{}, atWork), refused: map[string]time.Time{}}
 }
@@ -121,7 +115,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) (status int, pro
 // refreshed, once a minute at most: a 401 may mean something else. The request
 // is repeated where that can do no harm.
 func (h *Handler) send(ctx context.Context, r *http.Request, t *target, body *body) (*http.Response, error) {
-	live, err := h.o.Tokens.Use(ctx, h.o.Principal(ctx), t.ref, tools.Need{Provider: t.provider})
+	live, err := h.o.Tokens.Use(ctx, t.principal, t.ref, tools.Need{Provider: t.provider})
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +128,7 @@ func (h *Handler) send(ctx context.Context, r *http.Request, t *target, body *bo
 	if err != nil || resp.StatusCode != http.StatusUnauthorized || !h.mayRefresh(t.ref) {
 		return resp, err
 	}
-	again, err := h.o.Tokens.Use(ctx, h.o.Principal(ctx), t.ref, tools.Need{Provider: t.provider, Refused: live.Generation})
+	again, err := h.o.Tokens.Use(ctx, t.principal, t.ref, tools.Need{Provider: t.provider, Refused: live.Generation})
 	if err != nil || !safe(r.Method) || f.Body != nil {
 		return resp, nil // the provider's own word
 	}
@@ -162,11 +156,6 @@ func (h *Handler) mayRefresh(ref string) bool {
 	}
 	h.refused[ref] = now
 	return true
-}
-
-// keyed reports whether given is the handler's key.
-func (h *Handler) keyed(given string) bool {
-	return subtle.ConstantTimeCompare([]byte(given), []byte(h.o.Key.Reveal())) == 1
 }
 
 // provider returns the provider called name, or nil.

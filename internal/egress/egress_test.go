@@ -15,6 +15,8 @@ import (
 
 	"bankauth/internal/egress"
 	"bankauth/internal/simulator"
+	"bankauth/schema"
+	"bankauth/tools"
 )
 
 var all = []string{simulator.NameFintecture, simulator.NameFlinks, simulator.NameFinAPI}
@@ -231,11 +233,25 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
-// Whoever asks for another principal's token asks for one that is not there.
-func TestPrincipal(t *testing.T) {
-	h := open(t, func(o *egress.Options) { o.Principal = func(context.Context) string { return "mallory" } })
-	if got := h.get("/flinks/api/v1/accounts", h.user("flinks")); got.status != http.StatusBadRequest || got.header.Get(egress.ErrorHeader) != "invalid_argument" {
-		t.Errorf("got %d %s", got.status, got.body)
+// A key is its principal's: whoever asks with it for another's token asks for
+// one that is not there.
+func TestPrincipals(t *testing.T) {
+	h := open(t)
+	for _, who := range []string{tools.Local, "neighbour"} {
+		r := h.tools.Call(t.Context(), who, schema.CreateAccessToken, map[string]any{"provider": "flinks", "grant_type": "client_credentials"})
+		var made struct {
+			TokenRef string `json:"token_ref"`
+		}
+		if err := json.Unmarshal(r.JSON, &made); err != nil || r.IsError {
+			t.Fatalf("%s, %v", r.JSON, err)
+		}
+		for _, other := range []string{tools.Local, "neighbour"} {
+			line := h.raw("GET /" + keys.Of(other) + "/flinks/api/v1/accounts HTTP/1.1\r\nHost: " + h.address + "\r\nConnection: close\r\nAuthorization: Bearer " + made.TokenRef + "\r\n\r\n")
+			// Flinks has no accounts for an application: 403 is its own word.
+			if got, want := status(line), map[bool]int{true: http.StatusForbidden, false: http.StatusBadRequest}[other == who]; got != want {
+				t.Errorf("%s's token with %s's key: got %d, want %d", who, other, got, want)
+			}
+		}
 	}
 }
 

@@ -27,7 +27,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const key = "key_aaaabbbbccccddddeeeeffffgggghhhh"
+// keys are those of every proxy here; key is what opens it to tools.Local.
+var (
+	keys egress.Keys
+	key  = keys.Of(tools.Local)
+)
 
 // house is the proxy, on a real listener, before the simulator.
 type house struct {
@@ -95,7 +99,7 @@ func open(t *testing.T, options ...func(*egress.Options)) *house {
 		t.Fatal(err)
 	}
 	h.address = l.Addr().String()
-	o := egress.Options{Tokens: h.tools, Key: secret.New(key), Hosts: egress.Hosts(l)}
+	o := egress.Options{Tokens: h.tools, Keys: &keys, Hosts: egress.Hosts(l)}
 	for _, f := range options {
 		f(&o)
 	}

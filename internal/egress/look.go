@@ -11,16 +11,18 @@ import (
 
 	"bankauth/internal/fault"
 	"bankauth/schema"
+	"bankauth/tools"
 )
 
 // target is where a request that may pass goes.
 type target struct {
-	provider string
-	ref      string // token_ref
-	path     string // escaped, with its slash, as the program gave it
-	query    string
-	own      string // what of our own path stands before the provider's: "" or /KEY
-	base     string // the provider's address, once it is known
+	principal string // whose token it is
+	provider  string
+	ref       string // token_ref
+	path      string // escaped, with its slash, as the program gave it
+	query     string
+	own       string // what of our own path stands before the provider's: "" or /KEY
+	base      string // the provider's address, once it is known
 }
 
 // refusal is the answer to a request that is not sent on.
@@ -54,16 +56,10 @@ func (h *Handler) look(r *http.Request) (target, *refusal) {
 		return t, no(http.StatusBadRequest, "the address holds a character that must not stand in one as it is", "percent-encode it")
 	}
 	segments := strings.Split(path[1:], "/")
-	if !h.o.Key.IsZero() {
-		given := r.Header.Values(KeyHeader)
-		switch {
-		case len(given) == 1 && h.keyed(given[0]):
-		case len(given) == 0 && h.keyed(segments[0]):
-			t.own, segments = "/"+segments[0], segments[1:]
-		default:
-			return t, &refusal{http.StatusForbidden, fault.New(fault.CredentialsRejected, "this proxy serves only programs that know its key",
-				"use the address that bankauth printed at its start: it begins with the key")}
-		}
+	segments, known := h.known(&t, r, segments)
+	if !known {
+		return t, &refusal{http.StatusForbidden, fault.New(fault.CredentialsRejected, "this proxy serves only programs that know its key",
+			"use the address that bankauth gave: it ends with the key")}
 	}
 	if len(segments) < 2 {
 		return t, no(http.StatusNotFound, "the address names no path of a provider", usage)
@@ -83,9 +79,26 @@ func (h *Handler) look(r *http.Request) (target, *refusal) {
 	}
 	if tool := servedBy(p, r.Method, t.path); tool != "" {
 		return t, &refusal{http.StatusForbidden, &fault.Fault{Code: fault.Unsupported, Provider: p.Name,
-			Message: "this operation gives out or takes secrets in the clear, and has its own way here", Hint: tool}}
+			Message: "this operation opens a consent, or gives or takes secrets in the clear, and has its own way here", Hint: tool}}
 	}
 	return t, t.bearer(r)
+}
+
+// known finds out whose request it is, and takes the key off the path.
+func (h *Handler) known(t *target, r *http.Request, segments []string) (rest []string, ok bool) {
+	if h.o.Keys == nil {
+		t.principal = tools.Local
+		return segments, true
+	}
+	switch given := r.Header.Values(KeyHeader); len(given) {
+	case 1:
+		t.principal, ok = h.o.Keys.principal(given[0])
+	case 0:
+		if t.principal, ok = h.o.Keys.principal(segments[0]); ok {
+			t.own, segments = "/"+segments[0], segments[1:]
+		}
+	}
+	return segments, ok
 }
 
 // manners checks what is not the path.
@@ -101,7 +114,7 @@ func (h *Handler) manners(r *http.Request) *refusal {
 	case r.URL.IsAbs() || r.URL.Host != "" || r.URL.User != nil:
 		return no(http.StatusBadRequest, "the address must be a path: this is no proxy for whole URLs", usage)
 	case h.o.Hosts != nil && !slices.Contains(h.o.Hosts, host):
-		return no(http.StatusForbidden, "the Host header names somebody else", "use the address that bankauth printed at its start")
+		return no(http.StatusForbidden, "the Host header names somebody else", "use the address that bankauth gave")
 	case len(r.Header["Origin"]) > 0:
 		return no(http.StatusForbidden, "a page in a browser may not use this proxy", "call it from a program")
 	case len(r.Trailer) > 0 || slices.ContainsFunc(r.Header["Connection"], func(v string) bool { return strings.Contains(strings.ToLower(v), "upgrade") }):
@@ -188,6 +201,11 @@ func servedBy(p *schema.Provider, method, path string) string {
 				return "run `bankauth tokens revoke`"
 			}
 			return "call the tool " + op.Tool
+		}
+		for i := range op.Grants {
+			if c := op.Grants[i].Consent; c != nil && safe(method) && strings.EqualFold(bare(c.Path), asked) {
+				return "call the tool " + op.Tool
+			}
 		}
 	}
 	return ""

@@ -7,17 +7,10 @@ import (
 	"io"
 	"net/http"
 	"time"
-
-	"bankauth/internal/simulator"
 )
 
-func fintectureAccounts(b *simulator.Bank) source {
-	customer := "" // of the newest consent; the bank sends it along with the code
-	for _, g := range b.Truth().Grants {
-		if g.Subject != "" {
-			customer = g.Subject
-		}
-	}
+// fintectureAccounts are those of the customer who consented: a token's subject.
+func fintectureAccounts(customer string) source {
 	return source{path: "/ais/v1/customer/" + customer + "/accounts", names: func(body []byte) []string {
 		var v struct {
 			Data []struct {
@@ -35,7 +28,7 @@ func fintectureAccounts(b *simulator.Bank) source {
 	}}
 }
 
-func flinksAccounts(b *simulator.Bank) source {
+func flinksAccounts() source {
 	return source{path: "/api/v1/accounts", names: func(body []byte) []string {
 		var v struct {
 			Accounts []struct {
@@ -53,7 +46,7 @@ func flinksAccounts(b *simulator.Bank) source {
 	}}
 }
 
-func finapiAccounts(b *simulator.Bank) source {
+func finapiAccounts() source {
 	return source{path: "/api/v2/accounts", names: func(body []byte) []string {
 		var v struct {
 			Accounts []struct {
@@ -71,8 +64,8 @@ func finapiAccounts(b *simulator.Bank) source {
 
 // read gets the accounts through the proxy, with the token_ref as bearer. What
 // was sent and what came back belongs to what the agent sees.
-func (p *Play) read(ctx context.Context, provider, ref string, from source) ([]string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Egress+"/"+provider+from.path, nil)
+func (p *Play) read(ctx context.Context, base, ref string, from source) ([]string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+from.path, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -48,7 +48,10 @@ type Play struct {
 	// Vault opens the vault of the agent's server anew, from outside.
 	Vault func(context.Context) (*vault.Vault, error)
 	Tell  func(Step)
-	// Egress is the address of a proxy over the same vault, its key included.
+	// Browser is told the page on which a person's consent ended; nil: nobody is.
+	Browser func(simulator.Visited)
+	// Egress is the address of a proxy over the same vault, its key included;
+	// "": the agent's server runs one beside itself and names it in its answers.
 	Egress string
 
 	steps, failed int
@@ -60,15 +63,20 @@ type Play struct {
 // next ones stand on it. The step has been told.
 var errFailed = errors.New("a step did not work")
 
-// Run plays the three journeys and returns how many steps there were and how
-// many of them did not work. A journey ends with its first step that fails.
-// The error is of something other than a step.
-func (p *Play) Run(ctx context.Context) (steps, failed int, err error) {
+// Run plays the journeys at the named providers, or all three where none is
+// named, and returns how many steps there were and how many of them did not
+// work. A journey ends with its first step that fails. The error is of
+// something other than a step.
+func (p *Play) Run(ctx context.Context, providers ...string) (steps, failed int, err error) {
 	for _, b := range p.Simulator.Banks() {
 		p.secrets = append(p.secrets, b.ClientSecret())
 	}
-	for _, play := range []func(context.Context) error{p.fintecture, p.flinks, p.finapi} {
-		if err := play(ctx); err != nil && !errors.Is(err, errFailed) {
+	if len(providers) == 0 {
+		providers = []string{simulator.NameFintecture, simulator.NameFlinks, simulator.NameFinAPI}
+	}
+	plays := map[string]func(context.Context) error{simulator.NameFintecture: p.fintecture, simulator.NameFlinks: p.flinks, simulator.NameFinAPI: p.finapi}
+	for _, name := range providers {
+		if err := plays[name](ctx); err != nil && !errors.Is(err, errFailed) {
 			return p.steps, p.failed, err
 		}
 	}
@@ -100,17 +108,22 @@ type result struct {
 	Subject        string `json:"subject"`
 	ID             string `json:"id"`
 	PasswordStored bool   `json:"password_stored"`
+	EgressURL      string `json:"egress_url"`
 	Error          *struct {
 		Code       string   `json:"code"`
 		Message    string   `json:"message"`
 		Hint       string   `json:"hint"`
 		NotAllowed []string `json:"not_allowed"`
+		ConsentURL string   `json:"consent_url"`
+		ConsentRef string   `json:"consent_ref"`
 	} `json:"error"`
 }
 
 func (r result) words() string {
 	var parts []string
 	switch {
+	case r.Error != nil && r.Error.ConsentURL != "":
+		return r.Error.Code + ": " + r.Error.Message + "; " + r.Error.Hint
 	case r.Error != nil:
 		return "refused: " + r.Error.Code + ": " + r.Error.Message + "; " + r.Error.Hint
 	case r.TokenRef != "":
@@ -169,7 +182,7 @@ func (p *Play) do(ctx context.Context, c call) (result, error) {
 // words leaves the provider out, which stands before them.
 func (c call) words() string {
 	parts := []string{c.tool}
-	for _, name := range []string{"grant_type", "username", "token_ref", "id", "code", "redirect_uri", "scope", "force"} {
+	for _, name := range []string{"grant_type", "username", "token_ref", "id", "redirect_uri", "scope", "consent_ref", "force"} {
 		if v, there := c.args[name]; there {
 			parts = append(parts, name+"="+short(name, fmt.Sprint(v)))
 		}
@@ -179,7 +192,7 @@ func (c call) words() string {
 
 // short cuts what nobody reads to its end.
 func short(name, value string) string {
-	if len(value) > 12 && name != "token_ref" && name != "grant_type" {
+	if len(value) > 12 && name != "token_ref" && name != "consent_ref" && name != "grant_type" {
 		return value[:8] + "…"
 	}
 	return value

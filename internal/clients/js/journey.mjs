@@ -1,10 +1,10 @@
-// The three providers' journeys, and the slips that are made on the way, for
+// The three providers' journeys to account data, and the slips that are made on the way, for
 // any client that can list and call. A client is {list(), call(name, args)};
 // call returns the tool's result or throws the protocol's error.
 
 import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import { authorize, redirectURI } from './consent.mjs';
+import { consent, redirectURI } from './consent.mjs';
 import { checkListing, outputs } from './listing.mjs';
 
 const secretNames = ['access_token', 'refresh_token', 'password', 'client_secret'];
@@ -13,12 +13,12 @@ const secretNames = ['access_token', 'refresh_token', 'password', 'client_secret
 const canary = 'canary-' + randomBytes(6).toString('hex');
 
 // journey plays everything. banks is {provider: {base, clientID}} where a
-// person can consent, and empty where nobody can; expose is the server's
-// setting.
+// person can consent, and empty where nobody can; where it is not empty the
+// server runs with --egress. expose is the server's setting.
 export async function journey(report, client, { banks = {}, expose = 'handle' }) {
   const tools = await client.list();
   checkListing(report, tools);
-  const j = new Journey(report, client, outputs(tools), expose);
+  const j = new Journey(report, client, outputs(tools), expose, Object.keys(banks).length > 0);
   await j.clientCredentials();
   await j.user();
   for (const [provider, bank] of Object.entries(banks)) await j.consent(provider, bank);
@@ -29,8 +29,8 @@ export async function journey(report, client, { banks = {}, expose = 'handle' })
 }
 
 class Journey {
-  constructor(report, client, wrong, expose) {
-    Object.assign(this, { report, client, wrong, expose });
+  constructor(report, client, wrong, expose, proxied) {
+    Object.assign(this, { report, client, wrong, expose, proxied });
   }
 
   // good calls and returns the structured result, or undefined.
@@ -90,7 +90,9 @@ class Journey {
     if (!user) return;
     this.report.check('finapi create_user: an id', user.id?.length > 0, user);
     const args = { provider: 'finapi', grant_type: 'password', username: user.id };
-    await this.refreshes('finapi password', await this.good('finapi password', 'create_access_token', args, { refreshable: true }));
+    const token = await this.good('finapi password', 'create_access_token', args, { refreshable: true });
+    await this.refreshes('finapi password', token);
+    await this.uses('finapi password', token, '/api/v2/accounts');
 
     const id = 'u-' + randomBytes(8).toString('hex');
     const full = { id, email: 'user@example.com', phone: '+49 89 1234567', isAutoUpdateEnabled: false };
@@ -99,13 +101,14 @@ class Journey {
   }
 
   async consent(provider, bank) {
-    const code = await this.report.attempt(`${provider} consent`, () => authorize(provider, bank.base, bank.clientID));
-    if (!code) return;
-    const args = { provider, grant_type: 'authorization_code', code, redirect_uri: redirectURI };
+    const back = await this.report.attempt(`${provider} consent`, () => consent(provider, bank.base, bank.clientID));
+    if (!back) return;
+    const args = { provider, grant_type: 'authorization_code', code: back.get('code'), redirect_uri: redirectURI };
     if (provider === 'fintecture') args.scope = 'AIS';
     const token = await this.good(`${provider} authorization_code`, 'create_access_token', args, { refreshable: true });
     if (provider === 'flinks' && token) this.report.check('flinks authorization_code: a subject', token.subject?.length > 0, token);
     await this.refreshes(`${provider} authorization_code`, token);
+    await this.uses(`${provider} authorization_code`, token, provider === 'flinks' ? '/api/v1/accounts' : `/ais/v1/customer/${back.get('customer_id')}/accounts`);
     await this.bad(`${provider} the same code again`, 'create_access_token', args, 'reauthorize');
   }
 
@@ -114,6 +117,16 @@ class Journey {
     const { token_ref } = token;
     await this.good(`${name}, refreshed`, 'refresh_token', { token_ref }, { token_ref, provider: token.provider });
     await this.good(`${name}, refreshed by force`, 'refresh_token', { token_ref, force: true }, { token_ref, provider: token.provider });
+  }
+
+  // uses reads accounts through the proxy beside the server.
+  async uses(name, token, path) {
+    if (!token || !this.proxied) return;
+    await this.report.attempt(`${name}, used`, async () => {
+      const answer = await fetch(token.egress_url + path, { headers: { authorization: `Bearer ${token.token_ref}` } });
+      const body = await answer.text();
+      this.report.check(`${name}, used: accounts`, answer.status === 200 && body.includes('1250.42'), body);
+    });
   }
 
   async forgiven() {
