@@ -75,12 +75,16 @@ func (a tokenAnswer) encode() ([]byte, error) {
 }
 
 // egressURL is where principal calls the provider's API with a token_ref; ""
-// where there is no proxy.
+// where there is no proxy for them.
 func (s *Set) egressURL(principal, provider string) string {
 	if s.o.Egress == nil {
 		return ""
 	}
-	return s.o.Egress(principal) + "/" + provider
+	base := s.o.Egress(principal)
+	if base == "" {
+		return ""
+	}
+	return base + "/" + provider
 }
 
 // answerToken shapes a record of r's principal. It is the only place where an access token may

@@ -47,7 +47,8 @@ func newService(ctx context.Context, p *process, settings config.Settings) (*ser
 
 // extras are what a command adds to the settings. The zero extras add nothing.
 type extras struct {
-	egress func(principal string) string // tools.Options.Egress
+	egress  func(principal string) string // tools.Options.Egress
+	consent consent.Options               // with a Base where the command serves the service's consents itself
 }
 
 func newServiceWith(ctx context.Context, p *process, settings config.Settings, more extras) (*service, error) {
@@ -60,11 +61,10 @@ func newServiceWith(ctx context.Context, p *process, settings config.Settings, m
 	if err != nil {
 		return nil, errors.Join(err, s.close())
 	}
-	listen, err := settings.ConsentAddress()
-	if err != nil {
+	if more.consent.Listen, err = settings.ConsentAddress(); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
-	s.consents = consent.New(consent.Options{Listen: listen})
+	s.consents = consent.New(more.consent)
 	s.tools, err = tools.New(tools.Options{
 		Banks: banks, Vault: s.openVault, Consents: s.consents, Egress: more.egress, Exposure: tools.Exposure(settings.Expose), Log: s.log,
 	})
