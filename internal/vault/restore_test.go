@@ -34,8 +34,9 @@ func TestBackupOfALiveVault(t *testing.T) {
 	dir := folder(t)
 	v := open(t, withKey(dir))
 	bank := &strict{now: map[string]string{}}
+	var refs []string
 	for range 8 {
-		bank.consent(t, v)
+		refs = append(refs, bank.consent(t, v))
 	}
 	obtain(t, v, identity("client_credentials", "a"), vault.Policy{}, (&bank1{}).mint)
 	anna := vault.Account{Principal: me, Provider: "finapi", User: "anna"}
@@ -44,7 +45,7 @@ func TestBackupOfALiveVault(t *testing.T) {
 	}
 	stop := make(chan struct{})
 	var all sync.WaitGroup
-	for ref := range bank.now {
+	for _, ref := range refs {
 		all.Go(func() {
 			for {
 				select {
