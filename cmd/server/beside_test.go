@@ -72,8 +72,12 @@ func TestStdioEgress(t *testing.T) {
 func TestBesideEnds(t *testing.T) {
 	s := bareService(t)
 	for name, use := range map[string]func(context.Context, *besideProxy){
-		"closed":        func(ctx context.Context, b *besideProxy) { b.start(ctx, s) },
-		"signalled":     func(ctx context.Context, b *besideProxy) { gone, stop := context.WithCancel(ctx); b.start(gone, s); stop() },
+		"closed": func(ctx context.Context, b *besideProxy) { b.start(ctx, s) },
+		"signalled": func(ctx context.Context, b *besideProxy) {
+			gone, stop := context.WithCancel(ctx)
+			b.start(gone, s)
+			stop()
+		},
 		"never started": func(context.Context, *besideProxy) {},
 	} {
 		b, err := besideFlags{Egress: true}.listen(t.Context())
