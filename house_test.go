@@ -44,7 +44,7 @@ var rooms = map[string]struct {
 	"internal/simulator":      {[]string{"internal/secret"}, "it is the bank: were it to know our documents, it would agree with our mistakes"},
 	"internal/journey":        {[]string{"internal/simulator", "internal/secret", "internal/vault"}, "it plays an agent and a person, through the wire"},
 	"tools":                   {[]string{"providers", "schema", "internal/vault", "internal/consent", "internal/fault", "internal/secret", "internal/token"}, "it joins provider, vault and answer"},
-	"internal/egress":         {[]string{"tools", "providers", "schema", "internal/fault"}, "it carries requests; what a token is and where it may go, tools and providers know"},
+	"internal/egress":         {[]string{"tools", "providers", "schema", "internal/fault", "internal/problem"}, "it carries requests; what a token is and where it may go, tools and providers know"},
 	"cmd/server":              {[]string{"*"}, "it wires"},
 	"internal/bench":          {nil, "it measures the binary from outside"},
 	"internal/bench/floor":    {[]string{"internal/stdio"}, "it is what we compare with"},

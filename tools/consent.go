@@ -143,5 +143,5 @@ func (s *Set) consented(ctx context.Context, r *request, ref string) (answer, er
 	if err != nil {
 		return nil, err
 	}
-	return s.answerToken(r, r.bank, rec, false, nil), nil
+	return s.answerToken(ctx, r, r.bank, rec, false, nil), nil
 }

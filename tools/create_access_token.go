@@ -30,7 +30,7 @@ func (s *Set) createAccessToken(ctx context.Context, r *request) (answer, error)
 	if err != nil {
 		return nil, err
 	}
-	return s.answerToken(r, r.bank, rec, reused, more), nil
+	return s.answerToken(ctx, r, r.bank, rec, reused, more), nil
 }
 
 // obtain has the vault decide whether the provider is asked. more is its

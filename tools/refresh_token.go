@@ -51,7 +51,7 @@ func (s *Set) refreshToken(ctx context.Context, r *request) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.answerToken(r, r.bank, rec, reused, more), nil
+	return s.answerToken(ctx, r, r.bank, rec, reused, more), nil
 }
 
 // freshen has the vault renew a token where the policy wants it. more is what
@@ -210,5 +210,5 @@ func (s *Set) adopt(ctx context.Context, r *request) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.answerToken(r, b, rec, false, more), nil
+	return s.answerToken(ctx, r, b, rec, false, more), nil
 }

@@ -75,7 +75,7 @@ func (s *Set) addTokens(m *server.MCPServer, principal func(context.Context) str
 			}
 			all := []tokenState{}
 			for _, r := range records {
-				all = append(all, s.state(who, r))
+				all = append(all, s.state(ctx, who, r))
 			}
 			return contents(tokensURI, all)
 		})
@@ -89,7 +89,7 @@ func (s *Set) addTokens(m *server.MCPServer, principal func(context.Context) str
 			r, err := v.Get(ctx, principal(ctx), strings.TrimPrefix(q.Params.URI, tokenURI))
 			switch f := fault.From(err); {
 			case err == nil:
-				return contents(q.Params.URI, s.state(principal(ctx), r))
+				return contents(q.Params.URI, s.state(ctx, principal(ctx), r))
 			case f.Code == fault.InvalidArgument:
 				return nil, noResource("token", tokensURI)
 			default:
@@ -141,10 +141,10 @@ type tokenState struct {
 	Next        string `json:"next,omitempty"`       // the tool that helps, where one does
 }
 
-func (s *Set) state(who string, r vault.Record) tokenState {
+func (s *Set) state(ctx context.Context, who string, r vault.Record) tokenState {
 	a := tokenState{TokenRef: r.Ref, Provider: r.Identity.Provider, Environment: r.Identity.Environment, GrantType: r.Identity.Grant,
 		State: string(r.State), Reason: r.Reason, Scope: r.Token.Scope, Subject: r.Token.Subject,
-		EgressURL: s.egressURL(who, r.Identity.Provider)}
+		EgressURL: s.egressURL(ctx, who, r.Identity.Provider)}
 	if b := s.banks[r.Identity.Provider]; b != nil {
 		a.Refreshable = refreshable(b, r)
 	}

@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"context"
 	"encoding/json"
 	"time"
 
@@ -78,24 +79,28 @@ func (a tokenAnswer) encode() ([]byte, error) {
 }
 
 // egressURL is where principal calls the provider's API with a token_ref; ""
-// where there is no proxy.
-func (s *Set) egressURL(principal, provider string) string {
+// where there is no proxy for them.
+func (s *Set) egressURL(ctx context.Context, principal, provider string) string {
 	if s.o.Egress == nil {
 		return ""
 	}
-	return s.o.Egress(principal) + "/" + provider
+	base := s.o.Egress(ctx, principal)
+	if base == "" {
+		return ""
+	}
+	return base + "/" + provider
 }
 
 // answerToken shapes a record of r's principal. It is the only place where an access token may
 // leave, and only beyond Handle exposure.
-func (s *Set) answerToken(r *request, b *Bank, rec vault.Record, reused bool, more *providers.Answer) tokenAnswer {
+func (s *Set) answerToken(ctx context.Context, r *request, b *Bank, rec vault.Record, reused bool, more *providers.Answer) tokenAnswer {
 	now := s.o.Now()
 	t := rec.Token
 	a := tokenAnswer{tokenResult: tokenResult{
 		TokenRef: rec.Ref, Provider: rec.Identity.Provider, Environment: rec.Identity.Environment, GrantType: rec.Identity.Grant,
 		TokenType: t.Type, Scope: t.Scope, Refreshable: refreshable(b, rec), Reused: reused, Subject: t.Subject,
 	}}
-	a.EgressURL = s.egressURL(r.principal, rec.Identity.Provider)
+	a.EgressURL = s.egressURL(ctx, r.principal, rec.Identity.Provider)
 	if left, known := t.ExpiresIn(now); known {
 		a.ExpiresIn = &left
 		a.ExpiresAt = t.ExpiresAt.UTC().Format(time.RFC3339)

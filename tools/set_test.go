@@ -27,9 +27,17 @@ type option func(*tools.Options)
 
 func exposing(e tools.Exposure) option { return func(o *tools.Options) { o.Exposure = e } }
 func logging(l zerolog.Logger) option  { return func(o *tools.Options) { o.Log = l } }
+
+// proxied gives everybody a proxy but the principal nobody.
 func proxied(o *tools.Options) {
-	o.Egress = func(principal string) string { return "http://127.0.0.1:1/key_" + principal }
+	o.Egress = func(_ context.Context, principal string) string {
+		if principal == "nobody" {
+			return ""
+		}
+		return "http://127.0.0.1:1/key_" + principal
+	}
 }
+
 func with(banks ...tools.Bank) option {
 	return func(o *tools.Options) { o.Banks = append(o.Banks, banks...) }
 }

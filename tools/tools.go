@@ -60,8 +60,9 @@ type Options struct {
 	// Consents keeps the consents that wait for a person; nil: nobody is asked.
 	Consents *consent.Consents
 	// Egress returns the address of a proxy that takes principal's token_refs,
-	// without a slash at its end; results name it then. nil: there is none.
-	Egress   func(principal string) string
+	// without a slash at its end; results name it then. "": not for this
+	// principal. nil: there is none.
+	Egress   func(ctx context.Context, principal string) string
 	Exposure Exposure       // Handle when empty
 	Limit    int            // calls at work at once; 0: DefaultLimit
 	Log      zerolog.Logger // the zero Logger is silent

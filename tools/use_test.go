@@ -2,8 +2,10 @@ package tools_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -230,5 +232,32 @@ func TestRevokeWhatIsOver(t *testing.T) {
 	}
 	if _, err := h.Revoke(t.Context(), tools.Local, ref, true); fault.From(err).Code != fault.InvalidArgument {
 		t.Errorf("a second time: %v", err)
+	}
+}
+
+// Each principal is told of the proxy with a key that is theirs, in whatever
+// speaks of a token.
+func TestResultsNameTheProxy(t *testing.T) {
+	h := open(t, proxied)
+	for who, want := range map[string]any{tools.Local: "http://127.0.0.1:1/key_local/flinks", "ada": "http://127.0.0.1:1/key_ada/flinks", "nobody": nil} {
+		ref := any(nil)
+		for _, call := range []struct{ tool, args string }{
+			{schema.CreateAccessToken, `{"provider":"flinks","grant_type":"client_credentials"}`},
+			{schema.RefreshToken, `{"token_ref":%q}`},
+		} {
+			args := map[string]any{}
+			if err := json.Unmarshal([]byte(strings.ReplaceAll(call.args, "%q", fmt.Sprintf("%q", ref))), &args); err != nil {
+				t.Fatal(err)
+			}
+			r := h.Call(t.Context(), who, call.tool, args)
+			var got map[string]any
+			if err := json.Unmarshal(r.JSON, &got); err != nil || r.IsError || got["egress_url"] != want {
+				t.Errorf("%s: %s says %s, want %v", who, call.tool, r.JSON, want)
+			}
+			ref = got["token_ref"]
+		}
+		if said := h.surface(who).read("bankauth://tokens"); strings.Contains(said, "egress_url") != (want != nil) || want != nil && !strings.Contains(said, want.(string)) {
+			t.Errorf("%s: the resource says %s", who, said)
+		}
 	}
 }

@@ -40,11 +40,11 @@ func (f besideFlags) listen(ctx context.Context) (*besideProxy, error) {
 
 // address returns what extras.egress is: where a principal's programs reach
 // the proxy, with a key that is the principal's alone.
-func (b *besideProxy) address() func(principal string) string {
+func (b *besideProxy) address() func(ctx context.Context, principal string) string {
 	if b == nil {
 		return nil
 	}
-	return func(principal string) string { return egressAddress(b.listener, &b.keys, principal) }
+	return func(_ context.Context, principal string) string { return egressAddress(b.listener, &b.keys, principal) }
 }
 
 // start serves the proxy with the tokens of s until ctx or close ends it.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net"
@@ -11,7 +12,7 @@ import (
 )
 
 // TestStdioEgress: a server with a proxy beside it tells the agent where it
-// is, in whatever the agent reads, and the proxy ends when the server does.
+// is, in whatever the agent reads.
 func TestStdioEgress(t *testing.T) {
 	s := start(t, nil, "stdio", "--simulate", "--egress", "--egress-read-only")
 	says := func(method, params string) string {
@@ -64,9 +65,33 @@ func TestStdioEgress(t *testing.T) {
 		t.Errorf("POST: %d %s", status, body)
 	}
 	s.end(t)
-	if c, err := net.Dial("tcp", base.Host); err == nil {
-		_ = c.Close()
-		t.Error("the proxy outlives its server")
+}
+
+// TestBesideEnds: the port is free once close has returned, whether the proxy
+// was started, a signal came, or the server could not be put together.
+func TestBesideEnds(t *testing.T) {
+	s := bareService(t)
+	for name, use := range map[string]func(context.Context, *besideProxy){
+		"closed": func(ctx context.Context, b *besideProxy) { b.start(ctx, s) },
+		"signalled": func(ctx context.Context, b *besideProxy) {
+			gone, stop := context.WithCancel(ctx)
+			b.start(gone, s)
+			stop()
+		},
+		"never started": func(context.Context, *besideProxy) {},
+	} {
+		b, err := besideFlags{Egress: true}.listen(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		use(t.Context(), b)
+		if err := b.close(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if c, err := net.Dial("tcp", b.listener.Addr().String()); err == nil {
+			_ = c.Close()
+			t.Errorf("%s: the port is still listened on", name)
+		}
 	}
 }
 

@@ -33,7 +33,7 @@ func TestCanaryConsent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, name := range []string{"code", "state", "customer_id"} {
+		for _, name := range []string{"code", "state"} {
 			w.secrets.add(name, v.URL.Query().Get(name))
 		}
 		w.keep("the person's page", []byte(v.Body+fmt.Sprint(v.Header)))

@@ -15,6 +15,8 @@ import (
 type configCommand struct {
 	config.Settings `embed:""`
 
+	Egress bool `help:"Have the server run the proxy beside itself (bankauth stdio --egress)."`
+
 	Client string `arg:"" help:"The MCP host: claude-code, claude-desktop, vscode, cursor, codex or gemini."`
 }
 
@@ -32,7 +34,7 @@ func (c *configCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	block, err := hosts.Block(c.Client, hosts.Options{Command: command, Providers: namesOf(all), Simulate: c.Simulate, Plain: plain})
+	block, err := hosts.Block(c.Client, hosts.Options{Command: command, Providers: namesOf(all), Simulate: c.Simulate, Egress: c.Egress, Plain: plain})
 	if err != nil {
 		return misuse("there is no configuration for a client of that name; there is one for " + strings.Join(hosts.Names(), ", "))
 	}
@@ -48,6 +50,14 @@ func (c *configCommand) Run(p *process) error {
 func (c *configCommand) pass(env config.Environment, all []*schema.Provider) (map[string]string, error) {
 	plain := map[string]string{}
 	for _, p := range all {
+		if key := config.Prefix(p.Name) + "_PRIVATE_KEY_FILE"; !c.Simulate && env.Has(key) {
+			file, _ := env.Lookup(key)
+			path, err := env.Path(file)
+			if err != nil {
+				return nil, err
+			}
+			plain[key] = path
+		}
 		environment, base := config.Prefix(p.Name)+"_ENVIRONMENT", config.Prefix(p.Name)+"_BASE_URL"
 		if c.Simulate || !env.Has(environment) && !env.Has(base) {
 			continue
@@ -77,6 +87,9 @@ func (c *configCommand) pass(env config.Environment, all []*schema.Provider) (ma
 	}
 	if len(c.Providers) > 0 {
 		plain["BANKAUTH_PROVIDERS"] = strings.Join(c.Providers, ",")
+	}
+	if c.ConsentListen != "" {
+		plain["BANKAUTH_CONSENT_LISTEN"] = c.ConsentListen
 	}
 	if c.Expose != config.ExposeHandle {
 		plain["BANKAUTH_EXPOSE"] = c.Expose

@@ -37,12 +37,25 @@ func (c *serveCommand) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return err
 	}
-	s, err := newServiceWith(ctx, p, c.Settings, extras{egress: beside.address(), metrics: httpd.NewMetrics(thisRelease().Version)})
+	s, err := newServiceWith(ctx, p, c.Settings, extras{egress: forUsers(beside.address()), metrics: httpd.NewMetrics(thisRelease().Version)})
 	if err != nil {
 		return errors.Join(err, beside.close())
 	}
 	beside.start(ctx, s)
 	return errors.Join(c.serve(ctx, p, s, m), beside.close(), s.close())
+}
+
+// forUsers keeps the proxy's address from callers who may not use tokens.
+func forUsers(address func(context.Context, string) string) func(context.Context, string) string {
+	if address == nil {
+		return nil
+	}
+	return func(ctx context.Context, principal string) string {
+		if caller, ok := auth.FromContext(ctx); !ok || !caller.May(auth.TokensUse) {
+			return ""
+		}
+		return address(ctx, principal)
+	}
 }
 
 // serverMemory is where the heap of a crowded server is collected at every

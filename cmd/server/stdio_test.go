@@ -17,6 +17,11 @@ import (
 // bare is the conversation of a server without any setting.
 func bare(t *testing.T) *conversation {
 	t.Helper()
+	return newConversation(t.Context(), bareService(t), func(context.Context) string { return tools.Local })
+}
+
+func bareService(t *testing.T) *service {
+	t.Helper()
 	p := &process{env: config.Read([]string{"HOME=" + t.TempDir()}, "linux"), in: strings.NewReader(""), out: io.Discard, err: io.Discard}
 	s, err := newService(t.Context(), p, config.Settings{Expose: config.ExposeHandle, LogLevel: "warn", LogFormat: "auto"})
 	if err != nil {
@@ -27,7 +32,7 @@ func bare(t *testing.T) *conversation {
 			t.Error(err)
 		}
 	})
-	return newConversation(t.Context(), s, func(context.Context) string { return tools.Local })
+	return s
 }
 
 // A call too many is a tool's result, so that a model reads it and waits.

@@ -49,8 +49,8 @@ func newService(ctx context.Context, p *process, settings config.Settings) (*ser
 
 // extras are what a command adds to the settings. The zero extras add nothing.
 type extras struct {
-	egress  func(principal string) string // tools.Options.Egress
-	metrics *httpd.Metrics                // counts calls and exchanges
+	egress  func(ctx context.Context, principal string) string // tools.Options.Egress
+	metrics *httpd.Metrics                                     // counts calls and exchanges
 }
 
 func newServiceWith(ctx context.Context, p *process, settings config.Settings, more extras) (*service, error) {

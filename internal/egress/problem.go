@@ -1,45 +1,24 @@
 package egress
 
 import (
-	"encoding/json"
 	"net/http"
-	"strconv"
-	"time"
 
 	"bankauth/internal/fault"
+	"bankauth/internal/problem"
 )
-
-// problem is an answer of our own (RFC 9457), with the members of a tool's
-// error. A provider's own errors pass as they are.
-type problem struct {
-	Title     string     `json:"title"`
-	Status    int        `json:"status"`
-	Detail    string     `json:"detail"`
-	Code      fault.Code `json:"code"`
-	Hint      string     `json:"hint"`
-	Provider  string     `json:"provider,omitempty"`
-	Retryable bool       `json:"retryable"`
-}
 
 // ErrorHeader tells an answer of our own from the provider's; it holds the code.
 const ErrorHeader = "Bankauth-Error"
 
+// answerFault answers for us. A provider's own errors pass as they are.
 func answerFault(w http.ResponseWriter, f *fault.Fault, status int) int {
-	// The faults' fields are texts, numbers and truths; nothing can fail.
-	b, _ := json.Marshal(problem{Title: http.StatusText(status), Status: status, Detail: f.Message, Code: f.Code, Hint: f.Hint,
-		Provider: f.Provider, Retryable: f.Retryable()})
-	h := w.Header()
-	h.Set("Content-Type", "application/problem+json")
-	h.Set("Cache-Control", "no-store")
-	h.Set(ErrorHeader, string(f.Code))
-	if f.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.FormatInt(int64((f.RetryAfter+time.Second-1)/time.Second), 10))
-	}
+	p := problem.Of(f, "").With(status)
+	p.Type, p.Title = "about:blank", http.StatusText(status) // what the codes mean is explained elsewhere
+	w.Header().Set(ErrorHeader, string(f.Code))
 	if status == http.StatusUnauthorized {
-		h.Set("WWW-Authenticate", "Bearer")
+		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
-	w.WriteHeader(status)
-	_, _ = w.Write(b) // whoever has gone reads no answer
+	p.Write(w)
 	return status
 }
 

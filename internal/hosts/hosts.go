@@ -29,6 +29,7 @@ type Options struct {
 	Command   string   // the binary, by its whole path
 	Providers []string // whose credentials the block makes room for
 	Simulate  bool     // start with --simulate; no credentials then
+	Egress    bool     // start with --egress
 	// Plain are further variables with their values, such as
 	// BANKAUTH_DATA_DIR. They must be settings and must not be secret.
 	Plain map[string]string
@@ -112,6 +113,9 @@ func (o Options) block(h host) (block, error) {
 			return block{}, fault.New(fault.InvalidArgument, variable+" is secret, or is no setting of bankauth", "leave it out of the block")
 		}
 		b.env[variable] = value
+	}
+	if o.Egress {
+		b.args = append(b.args, "--egress")
 	}
 	if o.Simulate {
 		b.args = append(b.args, "--simulate")

@@ -34,6 +34,8 @@ type Problem struct {
 	Retryable         bool           `json:"retryable"`
 	RetryAfterSeconds int64          `json:"retry_after_seconds,omitempty"`
 	CorrelationID     string         `json:"correlation_id"`
+	ConsentURL        string         `json:"consent_url,omitempty"`
+	ConsentRef        string         `json:"consent_ref,omitempty"`
 	Required          []string       `json:"required,omitempty"`
 	NotAllowed        []string       `json:"not_allowed,omitempty"`
 	Example           map[string]any `json:"example,omitempty"`
@@ -50,7 +52,7 @@ func Of(f *fault.Fault, correlation string) Problem {
 		Type: TypePath + string(f.Code), Title: k.title, Status: k.status, Detail: f.Message, Code: f.Code, Hint: f.Hint,
 		Provider: f.Provider, ProviderCode: f.ProviderCode, Retryable: f.Retryable(),
 		RetryAfterSeconds: Seconds(f.RetryAfter), CorrelationID: correlation,
-		Required: f.Required, NotAllowed: f.NotAllowed, Example: f.Example,
+		ConsentURL: f.ConsentURL, ConsentRef: f.ConsentRef, Required: f.Required, NotAllowed: f.NotAllowed, Example: f.Example,
 	}
 }
 
