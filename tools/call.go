@@ -29,7 +29,7 @@ type request struct {
 // other way: a fault, a panic and a full house are results with IsError.
 // args is what encoding/json makes of the arguments.
 func (s *Set) Call(ctx context.Context, principal, tool string, args any) Result {
-	return s.do(&request{principal: principal, tool: tool}, func(r *request) (answer, error) {
+	return s.do(ctx, &request{principal: principal, tool: tool}, func(r *request) (answer, error) {
 		var f *fault.Fault
 		if r.args, f = read(args); f != nil {
 			return nil, f
@@ -40,14 +40,14 @@ func (s *Set) Call(ctx context.Context, principal, tool string, args any) Result
 
 // do is the one way of everything that a Set answers: it limits, recovers,
 // times and logs.
-func (s *Set) do(r *request, work func(*request) (answer, error)) (result Result) {
+func (s *Set) do(ctx context.Context, r *request, work func(*request) (answer, error)) (result Result) {
 	start := s.o.Now()
 	r.correlation = s.correlation()
 	defer func() {
 		if p := recover(); p != nil {
 			result = s.fail(r, s.recovered(r, p))
 		}
-		s.log(r, result, s.o.Now().Sub(start))
+		s.log(ctx, r, result, s.o.Now().Sub(start))
 	}()
 	if s.flight.Add(1) > int64(s.o.Limit) {
 		s.flight.Add(-1)
@@ -68,15 +68,20 @@ func (s *Set) recovered(r *request, p any) *fault.Fault {
 	return fault.New(fault.Internal, "something went wrong inside bankauth", "call again; if it stays, report it with the correlation id")
 }
 
-// contained is mint, whose panic is logged here: the vault, on whose goroutine
-// it runs, has no log.
+// contained is mint, counted, and its panic logged here: the vault, on whose
+// goroutine it runs, has no log.
 func (s *Set) contained(r *request, mint vault.Mint) vault.Mint {
+	again := false
 	return func(ctx context.Context, old vault.Record) (t token.Token, err error) {
 		defer func() {
 			if p := recover(); p != nil {
 				t, err = token.Token{}, s.recovered(r, p)
 			}
 		}()
+		if s.o.Sent != nil {
+			s.o.Sent(r.bank.Client.Provider().Name, r.tool == schema.RefreshToken, again)
+		}
+		again = true
 		return mint(ctx, old)
 	}
 }
@@ -117,7 +122,7 @@ func (s *Set) correlation() string {
 
 // log writes the one event of a call. It has no field that could hold a
 // secret or a provider's text.
-func (s *Set) log(r *request, result Result, took time.Duration) {
+func (s *Set) log(ctx context.Context, r *request, result Result, took time.Duration) {
 	provider, code := "", "ok"
 	if r.bank != nil {
 		provider = r.bank.Client.Provider().Name
@@ -126,7 +131,7 @@ func (s *Set) log(r *request, result Result, took time.Duration) {
 		code = string(result.Code)
 	}
 	if s.o.Observe != nil {
-		s.o.Observe(toolName(r.tool), provider, code, took)
+		s.o.Observe(ctx, Event{Tool: toolName(r.tool), Provider: provider, Code: code, CorrelationID: r.correlation, Took: took})
 	}
 	level := zerolog.InfoLevel
 	if result.Code == fault.Internal {

@@ -15,6 +15,7 @@ import (
 	"bankauth/internal/fault"
 	"bankauth/internal/httpd"
 	"bankauth/internal/rest"
+	"bankauth/internal/trace"
 )
 
 type serveCommand struct {
@@ -31,10 +32,18 @@ func (c *serveCommand) Run(ctx context.Context, p *process) error {
 	}
 	m := newMemory(p.env, collectBusy, serverMemory)
 	defer m.start(ctx)()
-	s, err := newCounted(ctx, p, c.Settings, httpd.NewMetrics(thisRelease().Version))
+	tracing, err := p.env.Tracing()
 	if err != nil {
 		return err
 	}
+	version := thisRelease().Version
+	o := &observer{metrics: httpd.NewMetrics(version), tracer: trace.New(ctx, tracing, version, newLog(c.Settings, p.err))}
+	defer o.close()
+	s, err := newObserved(ctx, p, c.Settings, o)
+	if err != nil {
+		return err
+	}
+	(&census{open: s.openVault}).watch(o.metrics)
 	return errors.Join(c.serve(ctx, p, s, m), s.close())
 }
 
@@ -100,7 +109,8 @@ func (c *serveCommand) options(ctx context.Context, s *service, gate *auth.Gate)
 		Routes:  behind,
 		Open:    front,
 		Ready:   s.ready,
-		Metrics: s.metrics,
+		Metrics: s.observer.metrics,
+		Trace:   s.observer.tracer.Request,
 		Peers:   networks,
 		Origins: httpd.Origins{Hosts: c.AllowedHosts, Pages: c.AllowedOrigins, PublicURL: c.PublicURL},
 		Limits:  httpd.Limits{Connections: c.MaxConnections, Calls: c.MaxCalls, CallsEach: each, Drain: c.Drain},

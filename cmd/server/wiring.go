@@ -11,7 +11,6 @@ import (
 
 	"bankauth/internal/config"
 	"bankauth/internal/fault"
-	"bankauth/internal/httpd"
 	"bankauth/internal/secret"
 	"bankauth/internal/simulator"
 	"bankauth/internal/vault"
@@ -32,7 +31,7 @@ type service struct {
 	settings config.Settings
 	log      zerolog.Logger
 	tools    *tools.Set
-	metrics  *httpd.Metrics // nil: nobody counts
+	observer *observer // nil: nobody counts
 
 	simulator *simulator.Simulator // nil unless a provider is simulated
 
@@ -42,12 +41,12 @@ type service struct {
 
 // newService wires what the settings ask for. close ends it.
 func newService(ctx context.Context, p *process, settings config.Settings) (*service, error) {
-	return newCounted(ctx, p, settings, nil)
+	return newObserved(ctx, p, settings, nil)
 }
 
-// newCounted is newService with somebody who counts calls and exchanges.
-func newCounted(ctx context.Context, p *process, settings config.Settings, metrics *httpd.Metrics) (*service, error) {
-	s := &service{env: p.env, settings: settings, log: newLog(settings, p.err), metrics: metrics}
+// newObserved is newService with somebody who is told of calls and exchanges.
+func newObserved(ctx context.Context, p *process, settings config.Settings, observer *observer) (*service, error) {
+	s := &service{env: p.env, settings: settings, log: newLog(settings, p.err), observer: observer}
 	documents, err := offered(p.env, settings)
 	if err != nil {
 		return nil, err
@@ -57,8 +56,8 @@ func newCounted(ctx context.Context, p *process, settings config.Settings, metri
 		return nil, errors.Join(err, s.close())
 	}
 	o := tools.Options{Banks: banks, Vault: s.openVault, Exposure: tools.Exposure(settings.Expose), Log: s.log}
-	if metrics != nil {
-		o.Observe = metrics.Call
+	if observer != nil {
+		o.Observe, o.Sent = observer.call, observer.metrics.Sent
 	}
 	s.tools, err = tools.New(o)
 	if err != nil {
@@ -145,8 +144,10 @@ func (s *service) banks(ctx context.Context, all []*schema.Provider) ([]tools.Ba
 			}
 		}
 		o.Transport, o.UserAgent = transport, agent
-		if s.metrics != nil {
-			o.Observe = func(status int, took time.Duration) { s.metrics.Upstream(p.Name, status, took) }
+		if s.observer != nil {
+			o.Observe = func(ctx context.Context, status int, took time.Duration) {
+				s.observer.exchange(ctx, p.Name, status, took)
+			}
 		}
 		client, err := providers.New(p, o)
 		if err != nil {
