@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -34,6 +35,8 @@ type service struct {
 	observer *observer // nil: nobody counts
 
 	simulator *simulator.Simulator // nil unless a provider is simulated
+
+	unready atomic.Bool // when readiness was last asked for
 
 	mu    sync.Mutex
 	vault *vault.Vault // nil until it is needed

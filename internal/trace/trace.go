@@ -61,11 +61,9 @@ func (t *Tracer) Request(r *http.Request) (_ *http.Request, end func(route strin
 	if t == nil {
 		return r, func(string, int) {}
 	}
-	ctx := r.Context()
-	// Of the caller's trace state and baggage nothing is taken: they are texts.
-	if from := trace.SpanContextFromContext(propagation.TraceContext{}.Extract(ctx, parentOnly(r.Header))); from.IsValid() {
-		ctx = trace.ContextWithRemoteSpanContext(ctx, from.WithTraceState(trace.TraceState{}))
-	}
+	// The trace state, a text of the caller's, ends here: the exporter has no
+	// field for it.
+	ctx := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
 	ctx, span := t.tracer.Start(ctx, "request", trace.WithSpanKind(trace.SpanKindServer))
 	return r.WithContext(ctx), func(route string, status int) {
 		span.SetName(known(r.Method) + " " + route)
@@ -75,11 +73,6 @@ func (t *Tracer) Request(r *http.Request) (_ *http.Request, end func(route strin
 		}
 		span.End()
 	}
-}
-
-// parentOnly is the headers without those that hold a client's texts.
-func parentOnly(h http.Header) propagation.HeaderCarrier {
-	return propagation.HeaderCarrier{"Traceparent": h["Traceparent"]}
 }
 
 // known is a method of HTTP; what a client made up is not repeated.
