@@ -8,6 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"bankauth/internal/fault"
 )
 
 // Metrics counts what the server does, for Prometheus. Every label has few
@@ -20,6 +22,8 @@ type Metrics struct {
 	callTime *prometheus.HistogramVec
 	upstream *prometheus.HistogramVec
 	busy     prometheus.Counter
+
+	refreshes, replays, reauthorisations *prometheus.CounterVec
 }
 
 // Steps of the histograms, in seconds: a call that needs no provider takes a
@@ -36,9 +40,13 @@ func NewMetrics(version string) *Metrics {
 		upstream: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "bankauth_upstream_seconds", Help: "Time of an exchange with a provider, by provider and status; the status is 0 where no answer came.", Buckets: steps}, []string{"provider", "status"}),
 		busy:     prometheus.NewCounter(prometheus.CounterOpts{Name: "bankauth_busy_total", Help: "Calls that were one too many."}),
 	}
+	provider := []string{"provider"}
+	m.refreshes = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bankauth_refreshes_total", Help: "Refreshes sent to a provider, replays not counted."}, provider)
+	m.replays = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bankauth_replays_total", Help: "Requests for a token sent again, because nobody knew what became of the one before."}, provider)
+	m.reauthorisations = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bankauth_reauthorisations_total", Help: "Calls answered reauthorize: somebody has to consent again."}, provider)
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "bankauth_build_info", Help: "1, with the version.", ConstLabels: prometheus.Labels{"version": version}})
 	build.Set(1)
-	m.registry.MustRegister(m.requests, m.calls, m.callTime, m.upstream, m.busy, build,
+	m.registry.MustRegister(m.requests, m.calls, m.callTime, m.upstream, m.busy, m.refreshes, m.replays, m.reauthorisations, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -64,6 +72,20 @@ func (m *Metrics) watch(s *Server) {
 func (m *Metrics) Call(tool, provider, code string, took time.Duration) {
 	m.calls.WithLabelValues(tool, provider, code).Inc()
 	m.callTime.WithLabelValues(tool).Observe(took.Seconds())
+	if code == string(fault.Reauthorize) {
+		m.reauthorisations.WithLabelValues(provider).Inc()
+	}
+}
+
+// Sent counts a request for a token: one that refreshes, or one that is sent
+// again.
+func (m *Metrics) Sent(provider string, refresh, again bool) {
+	switch {
+	case again:
+		m.replays.WithLabelValues(provider).Inc()
+	case refresh:
+		m.refreshes.WithLabelValues(provider).Inc()
+	}
 }
 
 // Upstream counts a request to a provider.
