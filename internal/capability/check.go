@@ -30,6 +30,12 @@ type Defect struct {
 	Instead  string // what to write instead
 }
 
+// In returns the defect as two lines for a person: where it is and what it
+// is, and below, what to write instead.
+func (d Defect) In(file string) string {
+	return fmt.Sprintf("%s:%d: %s: %s (%s)\n  write: %s\n", file, d.Line, d.Severity, d.Text, d.Rule, d.Instead)
+}
+
 // Check says what is wrong with a document, in the order of its lines: what
 // its version's schema refuses, what the format's own lint rules find, and
 // what would not work: references that lead nowhere, variables that nothing

@@ -14,6 +14,7 @@ type document struct {
 type info struct {
 	label, description string
 	tags               []string
+	at                 int
 }
 
 // bind names secrets and settings that come from outside.

@@ -155,7 +155,7 @@ func (e *explainer) anyway(v *jsonschema.ValidationError) bool {
 // c describes, and what type of thing c describes.
 func otherForm(c *jsonschema.ValidationError, at int) (bool, string) {
 	other, name := false, ""
-	for _, leaf := range leaves(c) {
+	for _, leaf := range near(c) {
 		switch k := leaf.ErrorKind.(type) {
 		case *kind.Const:
 			if len(leaf.InstanceLocation) == at+1 && slices.Contains([]string{"type", "transport"}, leaf.InstanceLocation[at]) {
@@ -176,6 +176,22 @@ func otherForm(c *jsonschema.ValidationError, at int) (bool, string) {
 		}
 	}
 	return other, name
+}
+
+// near are the leaves that no further choice lies before.
+func near(v *jsonschema.ValidationError) []*jsonschema.ValidationError {
+	switch v.ErrorKind.(type) {
+	case *kind.OneOf, *kind.AnyOf:
+		return nil
+	}
+	if len(v.Causes) == 0 {
+		return []*jsonschema.ValidationError{v}
+	}
+	var all []*jsonschema.ValidationError
+	for _, c := range v.Causes {
+		all = append(all, near(c)...)
+	}
+	return all
 }
 
 func leaves(v *jsonschema.ValidationError) []*jsonschema.ValidationError {
@@ -250,8 +266,11 @@ func (e *explainer) leaf(v *jsonschema.ValidationError) {
 	case *kind.Not:
 		e.say(at, "port", "leave port out", "speaks over stdio, which has no port")
 	case *kind.Required:
+		n, _ := yamlfile.Descend(e.root, at)
 		for _, name := range k.Missing {
-			e.say(at, "", name+": "+e.means(name), "lacks %q", name)
+			if other := e.otherWord(name); yamlfile.Child(n, other) == nil { // it is an extra key then
+				e.say(at, "", name+": "+e.means(name), "lacks %q", name)
+			}
 		}
 	case *kind.Const:
 		e.say(at, "", fmt.Sprint(k.Want), "must be %v", k.Want)
@@ -262,7 +281,7 @@ func (e *explainer) leaf(v *jsonschema.ValidationError) {
 	case *kind.Pattern:
 		e.say(at, "", e.pattern(k), "has characters or a form that are not allowed here")
 	case *kind.PropertyNames:
-		e.say(at, k.Property, e.pattern(&kind.Pattern{Got: k.Property, Want: e.names(v)}), "has a key %q, whose name is not allowed here", k.Property)
+		e.badName(v, k.Property)
 	case *kind.MinItems, *kind.MinProperties:
 		e.say(at, "", "leave it out, or put something in", "is empty")
 	case *kind.Maximum, *kind.Minimum:
@@ -278,10 +297,7 @@ func (e *explainer) leaf(v *jsonschema.ValidationError) {
 func (e *explainer) extra(v *jsonschema.ValidationError, name string) {
 	at := v.InstanceLocation
 	instead := "leave it out"
-	d, other := e.format.dialect(), Naftiko.dialect()
-	if e.format == Naftiko {
-		other = Ikanos.dialect()
-	}
+	d := e.format.dialect()
 	consumed := slices.Contains(at, "consumes")
 	keys := e.keys(v.SchemaURL)
 	switch {
@@ -293,9 +309,9 @@ func (e *explainer) extra(v *jsonschema.ValidationError, name string) {
 		instead = "leave it out: a bearer token goes into the Authorization header"
 	case name == "description" && consumed && slices.Contains(at, "inputParameters"):
 		instead = "leave it out; describe the input on the function or tool"
-	case name == other.label:
+	case name == e.otherWord(d.label):
 		instead = d.label
-	case name == other.function:
+	case name == e.otherWord(d.function):
 		instead = d.function
 	case name == "name" && !d.lists:
 		instead = "leave it out: in this dialect the key is the name"
@@ -305,6 +321,45 @@ func (e *explainer) extra(v *jsonschema.ValidationError, name string) {
 		instead = "one of " + strings.Join(keys, ", ") + ", or leave it out"
 	}
 	e.say(at, name, instead, "must not have %q", name)
+}
+
+// otherWord is what the other dialect calls a key, or "" where it is the same.
+func (e *explainer) otherWord(key string) string {
+	mine, other := e.format.dialect(), Naftiko.dialect()
+	if e.format == Naftiko {
+		other = Ikanos.dialect()
+	}
+	return map[string]string{mine.label: other.label, mine.function: other.function}[key]
+}
+
+// badName explains a key whose name the schema refuses. The library's place of
+// such an error has the right length and may have the wrong steps, so the key
+// is looked for.
+func (e *explainer) badName(v *jsonschema.ValidationError, name string) {
+	want := ""
+	for _, leaf := range leaves(v) {
+		if k, ok := leaf.ErrorKind.(*kind.Pattern); ok {
+			want = k.Want
+		}
+	}
+	var into func(n *yaml.Node, path []string)
+	into = func(n *yaml.Node, path []string) {
+		if len(path) == len(v.InstanceLocation) {
+			if yamlfile.Child(n, name) != nil {
+				e.say(path, name, e.pattern(&kind.Pattern{Got: name, Want: want}), "has a key %q, whose name is not allowed here", name)
+			}
+			return
+		}
+		for i, c := range n.Content {
+			switch {
+			case n.Kind == yaml.SequenceNode:
+				into(c, append(slices.Clone(path), strconv.Itoa(i)))
+			case n.Kind == yaml.MappingNode && i%2 == 1:
+				into(c, append(slices.Clone(path), n.Content[i-1].Value))
+			}
+		}
+	}
+	into(e.root, nil)
 }
 
 // kind explains a value of another type, in the dialect's terms.
@@ -371,16 +426,6 @@ func (e *explainer) keys(schemaURL string) []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-// names is the pattern of an object's property names.
-func (e *explainer) names(v *jsonschema.ValidationError) string {
-	for _, leaf := range leaves(v) {
-		if k, ok := leaf.ErrorKind.(*kind.Pattern); ok {
-			return k.Want
-		}
-	}
-	return ""
 }
 
 // schemaAt follows the pointer in a schema's address.

@@ -125,10 +125,10 @@ func (c *composer) grant(p *schema.Provider, op *schema.Operation, g *schema.Gra
 	if g.Name != "" && op.Tool != schema.RefreshToken {
 		f.description += " Grant: " + g.Name + "."
 	}
-	if g.Note != "" {
+	var filled bool
+	if f.inputs, filled = inputs(op, g); g.Note != "" && !filled {
 		f.description += " Note: " + g.Note + "."
 	}
-	f.inputs = inputs(op, g)
 	if op.Auth.Style == schema.AuthBearer {
 		if err := c.tokenFirst(p, op, &f); err != nil {
 			return err

@@ -96,13 +96,16 @@ func (r *report) request(d *document, c *consumed, o *operation, meant []match) 
 	m := meant[0]
 	want := bodyOf(m.provider, m.op, m.grant)
 	write := "body: " + want.sketch()
+	if len(meant) > 1 {
+		write += "; that is for one grant, and `bankauth capability export " + m.provider.Name + "-" + partOf(m.op.Tool) + "` has all of them"
+	}
 	who := m.provider.Title
 	switch {
 	case o.body == nil:
-		r.add(o.at, Error, "body", write, "%s sends no body, and %s wants one of the type %s", o.name, who, want.kind)
+		r.add(o.at, Error, "body", write, "%s sends no body, and %s wants one of type %s", o.name, who, want.kind)
 	case o.body.kind == "" || o.body.data == nil: // a text: nothing can be said of it
 	case o.body.kind != want.kind:
-		r.add(o.body.at, Error, "body", write, "%s sends a body of the type %s, and %s wants %s", o.name, o.body.kind, who, want.kind)
+		r.add(o.body.at, Error, "body", write, "%s sends a body of type %s, and %s wants %s", o.name, o.body.kind, who, want.kind)
 	default:
 		if missing := o.missing(meant); len(missing) > 0 {
 			r.add(o.body.at, Error, "body", write, "the body of %s lacks %s, without which %s refuses it", o.name, strings.Join(missing, " and "), who)
@@ -110,8 +113,8 @@ func (r *report) request(d *document, c *consumed, o *operation, meant []match) 
 	}
 	r.credentials(c, o, m)
 	for _, end := range d.callers(c.namespace + "." + o.name) {
-		if len(end.gives) == 0 && o.body == nil {
-			r.add(end.at, Error, "inputs", "inputParameters: "+strings.Join(m.asks(meant), ", "), "the %s takes no input, so nobody can say what %s needs", end.what, who)
+		if asks := asks(meant); end.asks == 0 && o.body == nil && len(asks) > 0 {
+			r.add(end.at, Error, "inputs", "inputParameters: "+strings.Join(asks, ", "), "the %s takes no input, so nobody can say what %s needs", end.what, who)
 		}
 	}
 }
@@ -147,14 +150,18 @@ func (r *report) credentials(c *consumed, o *operation, m match) {
 	}
 }
 
-// asks are the inputs that the request needs from its caller.
-func (m match) asks(meant []match) []string {
+// asks are the inputs that the request takes from its caller.
+func asks(meant []match) []string {
 	var names []string
 	if len(meant) > 1 {
 		names = append(names, grantType)
 	}
 	for _, other := range meant {
-		for _, in := range inputs(other.op, other.grant) {
+		asked, _ := inputs(other.op, other.grant)
+		for _, in := range asked {
+			if in.name == tokenRef { // which only we know
+				in.name = other.op.HeldField(schema.HeldRefreshToken).Argument
+			}
 			if !slices.Contains(names, in.name) {
 				names = append(names, in.name)
 			}

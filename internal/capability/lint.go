@@ -36,23 +36,23 @@ func (r *report) lint(d *document) {
 // namespaces must mean one thing.
 func (r *report) namespaces(d *document) {
 	seen := map[string]string{}
-	one := func(namespace, what string, at int) {
+	one := func(namespace, what, ending string, at int) {
 		if namespace == "" {
 			return
 		}
 		if other, twice := seen[namespace]; twice {
-			r.add(at, Error, "namespaces-unique", namespace+"-"+what, "the namespace %s is that of a %s and of a %s; references could mean either", namespace, other, what)
+			r.add(at, Error, "namespaces-unique", namespace+"-"+ending+" for the "+what, "the namespace %s is that of a %s and of a %s; references could mean either", namespace, other, what)
 		}
 		seen[namespace] = what
 	}
 	for _, b := range d.binds {
-		one(b.namespace, "bind", b.at)
+		one(b.namespace, "bind", "env", b.at)
 	}
 	for _, c := range d.consumes {
-		one(c.namespace, "consumed API", c.at)
+		one(c.namespace, "consumed API", "api", c.at)
 	}
 	for _, a := range d.exposes {
-		one(a.namespace, a.kind+" adapter", a.at)
+		one(a.namespace, a.kind+" adapter", a.kind, a.at)
 	}
 }
 
@@ -66,8 +66,8 @@ func (r *report) prose(d *document) {
 			r.add(at, Error, "no-eval-in-markdown", "plain words", "a description holds a call of eval, which a page that shows it might run")
 		}
 	}
-	one(d.info.label, 0)
-	one(d.info.description, 0)
+	one(d.info.label, d.info.at)
+	one(d.info.description, d.info.at)
 	for _, c := range d.consumes {
 		one(c.description, c.at)
 	}
@@ -95,7 +95,7 @@ func (r *report) adapters(d *document) {
 		if a.auth != nil && a.transport == "stdio" {
 			r.add(a.auth.at, Warning, "mcp-auth-stdio-conflict", "leave authentication out", "%s speaks over stdio, where whoever started it is the caller", a.namespace)
 		}
-		if other, taken := ports[a.port]; a.port != 0 && taken {
+		if other, taken := ports[a.port]; a.port != 0 && taken && !(a.kind == kindControl && other.kind == kindControl) {
 			rule, says := "ports", "the %s adapter and the %s adapter cannot both listen on port %d"
 			if a.kind == kindControl || other.kind == kindControl {
 				rule = "control-port-singleton-and-unique"

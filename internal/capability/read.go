@@ -16,6 +16,9 @@ func parse(format Format, root *yaml.Node) *document {
 	d := &document{format: format}
 	i := yamlfile.Child(root, "info")
 	d.info = info{label: word(i, r.label), description: word(i, "description")}
+	if i != nil {
+		d.info.at = i.Line
+	}
 	for _, t := range items(yamlfile.Child(i, "tags")) {
 		d.info.tags = append(d.info.tags, t.Value)
 	}

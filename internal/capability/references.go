@@ -24,11 +24,7 @@ func (r *report) references(d *document) {
 			r.add(t.at, Error, "names-unique", "name: another one", "%s has two tools of the name %s", x.namespace, t.name)
 		}
 		for _, t := range x.ends() {
-			what := "tool "
-			if x.kind == kindREST {
-				what = "REST operation "
-			}
-			r.action(d, x.namespace, t.action, what+t.called())
+			r.action(d, x.namespace, t.action, x.what(t))
 		}
 		for _, s := range x.skills {
 			for _, t := range s.tools {
@@ -43,12 +39,16 @@ func (r *report) references(d *document) {
 	}
 }
 
-// called is what an end is known by.
-func (a action) called() string {
-	if a.name != "" {
-		return a.name
+// what is how a message speaks of an end.
+func (a adapter) what(t tool) string {
+	name := t.name
+	if name == "" {
+		name = t.ref
 	}
-	return a.ref
+	if a.kind == kindREST {
+		return "REST operation " + name
+	}
+	return "tool " + name
 }
 
 // again returns those whose name an earlier one has already.
@@ -101,7 +101,7 @@ func (r *report) with(d *document, namespace string, a action, with []member, wh
 		switch {
 		case own && !known && a.ref == "":
 			r.add(m.at, Error, "with", "an inputParameter "+parts[2]+" on the "+what, "the %s hands on %s, and has no such input", what, m.value)
-		case !own && (known || slices.Contains(d.namespaces(), parts[1]) || slices.Contains([]string{"tools", "inputs", "inputParameters", "params", "parameters", "args", "arguments", "request", "resources"}, parts[1])):
+		case !own && (known || slices.Contains(d.namespaces(), parts[1]) || slices.Contains([]string{"tools", "inputs", "inputParameters", "params", "parameters", "args", "arguments", "request", "rest", "mcp", "api"}, parts[1])):
 			r.add(m.at, Error, "with", instead, "the %s hands on the text %q as it stands: a reference begins with its own namespace, %s", what, m.value, namespace)
 		}
 	}
@@ -195,6 +195,8 @@ func (d *document) namespaces() []string {
 }
 
 func oneOf(names []string) string {
+	slices.Sort(names)
+	names = slices.Compact(names)
 	if len(names) == 0 {
 		return "none is there; add it"
 	}

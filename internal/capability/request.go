@@ -15,9 +15,11 @@ const tokenRef = "token_ref"
 // placeholder refers to a variable or an input.
 func placeholder(name string) string { return "{{" + name + "}}" }
 
-// inputs are the arguments of a call, as its caller gives them.
-func inputs(op *schema.Operation, g *schema.Grant) []parameter {
-	var all []parameter
+// inputs are the arguments of a call, as its caller gives them. The format
+// knows no default, and an engine that is given nothing would send nothing, so
+// one that the provider's overlay fills in is asked for; filled says that there
+// is one.
+func inputs(op *schema.Operation, g *schema.Grant) (all []parameter, filled bool) {
 	for i := range op.Fields {
 		f := &op.Fields[i]
 		if f.Held == schema.HeldRefreshToken && op.Tool == schema.RefreshToken {
@@ -35,16 +37,15 @@ func inputs(op *schema.Operation, g *schema.Grant) []parameter {
 		if in.description == "" {
 			in.description = f.Argument
 		}
-		// The format knows no default, and an engine that is given nothing
-		// would send nothing.
-		usual, filled := g.Fixed[f.Name]
-		if filled {
+		usual, fills := g.Fixed[f.Name]
+		if fills {
 			in.description += " Usually " + usual + "."
+			filled = true
 		}
-		in.optional = !filled && !slices.Contains(g.Required, f.Argument)
+		in.optional = !fills && !slices.Contains(g.Required, f.Argument)
 		all = append(all, in)
 	}
-	return all
+	return all, filled
 }
 
 // bodyOf is the request's body as the provider wants it, with a placeholder

@@ -50,6 +50,7 @@ var secretNames = regexp.MustCompile(`(?i)^(client_?secret|password|refresh_?tok
 // caller is who makes a request, and what it gives.
 type caller struct {
 	what  string
+	asks  int // inputs of its own
 	gives []string
 	at    int
 }
@@ -112,7 +113,7 @@ func (d *document) callers(call string) []caller {
 			gives = append(gives, m.name)
 		}
 		if a.call == call {
-			all = append(all, caller{what, gives, a.at})
+			all = append(all, caller{what, len(a.inputs), gives, a.at})
 		}
 		for _, s := range a.steps {
 			with := slices.Clone(gives)
@@ -120,7 +121,7 @@ func (d *document) callers(call string) []caller {
 				with = append(with, m.name)
 			}
 			if s.call == call {
-				all = append(all, caller{what, with, s.at})
+				all = append(all, caller{what, len(a.inputs), with, s.at})
 			}
 			gives = append(gives, s.name) // its answer is there for the next ones
 		}
@@ -132,7 +133,7 @@ func (d *document) callers(call string) []caller {
 	}
 	for _, x := range d.exposes {
 		for _, t := range x.ends() {
-			one(t.action, "tool "+t.called())
+			one(t.action, x.what(t))
 		}
 	}
 	return all
