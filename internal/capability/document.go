@@ -120,7 +120,7 @@ type adapter struct {
 	auth                     *auth
 	resources                []resource // REST only
 	tools                    []tool     // MCP only
-	others                   []string   // MCP only: "resources", "prompts"
+	others                   []string   // further keys of MCP and control
 	skills                   []skill    // skill only
 	imported                 bool
 	at                       int

@@ -9,12 +9,12 @@ import (
 )
 
 // match is an operation of a provider that a consumed operation means: the
-// same host, path and method. Where one request serves several tools, its
-// grant says which.
+// same host, path and method.
 type match struct {
-	provider *schema.Provider
-	op       *schema.Operation
-	grant    *schema.Grant // nil: any of op's
+	provider    *schema.Provider
+	environment string
+	op          *schema.Operation
+	grant       *schema.Grant
 }
 
 // matches returns all that a consumed operation may mean, in the documents'
@@ -34,7 +34,7 @@ func matches(c *consumed, o *operation, providers []*schema.Provider) []match {
 					continue
 				}
 				for i := range op.Grants {
-					all = append(all, match{p, op, &op.Grants[i]})
+					all = append(all, match{p, e.Name, op, &op.Grants[i]})
 				}
 			}
 		}

@@ -202,8 +202,8 @@ func (r reader) adapter(n *yaml.Node) adapter {
 		h := yamlfile.Child(e.node, "hints")
 		a.tools = append(a.tools, tool{action: r.action(e), hints: hints{truth(h, "readOnly"), truth(h, "destructive"), truth(h, "idempotent"), truth(h, "openWorld")}})
 	}
-	for _, key := range []string{"resources", "prompts"} {
-		if a.kind == kindMCP && yamlfile.Child(n, key) != nil {
+	for _, key := range map[string][]string{kindMCP: {"resources", "prompts"}, kindControl: {"management", "observability"}}[a.kind] {
+		if yamlfile.Child(n, key) != nil {
 			a.others = append(a.others, key)
 		}
 	}
