@@ -37,6 +37,7 @@ var rooms = map[string]struct {
 	"internal/stdio":          {nil, "it carries messages and knows nothing of what is in them"},
 	"internal/config":         {[]string{"internal/fault", "internal/secret"}, "it reads settings"},
 	"internal/hosts":          {[]string{"internal/config", "internal/fault"}, "it writes other programs' configuration"},
+	"internal/capability":     {[]string{"internal/config", "internal/fault", "internal/yamlfile", "schema"}, "it writes, checks and reads capability files; what serves them is above it"},
 	"internal/simulator":      {[]string{"internal/secret"}, "it is the bank: were it to know our documents, it would agree with our mistakes"},
 	"internal/journey":        {[]string{"internal/simulator", "internal/secret", "internal/vault"}, "it plays an agent and a person, through the wire"},
 	"tools":                   {[]string{"providers", "schema", "internal/vault", "internal/fault", "internal/secret", "internal/token"}, "it joins provider, vault and answer"},
@@ -54,7 +55,7 @@ var outside = map[string]struct {
 }{
 	"github.com/mark3labs/mcp-go":              {[]string{"tools", "cmd/server", "internal/bench/floor"}, "so that the MCP library can be replaced in one place; the others speak to it over a wire"},
 	"github.com/pb33f/libopenapi":              {[]string{"schema"}, "only schema reads documents"},
-	"github.com/santhosh-tekuri/jsonschema/v6": {[]string{"internal/yamlfile", "schema"}, "its error texts quote values; schema writes our own"},
+	"github.com/santhosh-tekuri/jsonschema/v6": {[]string{"internal/capability", "internal/yamlfile", "schema"}, "its error texts quote values; those who check write our own"},
 	"modernc.org/sqlite":                       {[]string{"internal/vault"}, "only the vault has a store"},
 	"database/sql":                             {[]string{"internal/vault"}, "only the vault has a store"},
 	"github.com/alecthomas/kong":               {[]string{"internal/config", "cmd/server"}, "settings and commands are declared there"},

@@ -310,9 +310,9 @@ func (e *explainer) extra(v *jsonschema.ValidationError, name string) {
 	case name == "description" && consumed && slices.Contains(at, "inputParameters"):
 		instead = "leave it out; describe the input on the function or tool"
 	case name == e.otherWord(d.label):
-		instead = d.label
+		instead = d.label + " in its place"
 	case name == e.otherWord(d.function):
-		instead = d.function
+		instead = d.function + " in its place"
 	case name == "name" && !d.lists:
 		instead = "leave it out: in this dialect the key is the name"
 	case name == "externalRefs":

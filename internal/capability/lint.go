@@ -14,7 +14,7 @@ func (r *report) lint(d *document) {
 	r.prose(d)
 	for _, c := range d.consumes {
 		if strings.HasSuffix(c.baseURI, "/") {
-			r.add(c.at, Warning, "consumes-baseuri-no-trailing-slash", strings.TrimRight(c.baseURI, "/"), "the baseUri of %s ends with a slash, and the paths begin with one", c.namespace)
+			r.add(c.at, Warning, "consumes-baseuri-no-trailing-slash", "baseUri without it", "the baseUri of %s ends with a slash, and the paths begin with one", c.namespace)
 		}
 		if c.description == "" && !c.imported {
 			r.add(c.at, Warning, "consumes-description", "description: what this API is", "%s has no description, which tells an agent what it reaches there", c.namespace)

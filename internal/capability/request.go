@@ -24,7 +24,7 @@ func inputs(op *schema.Operation, g *schema.Grant) (all []parameter, filled bool
 		f := &op.Fields[i]
 		if f.Held == schema.HeldRefreshToken && op.Tool == schema.RefreshToken {
 			all = append(all, parameter{name: tokenRef, kind: "string",
-				description: "As the access token's creation returned it: a handle. An engine without a vault takes the refresh token itself here."})
+				description: "The token_ref that creating the token returned: a handle. An engine without a vault takes the refresh token itself."})
 			continue
 		}
 		if !slices.Contains(g.Arguments, f.Argument) {

@@ -1,6 +1,7 @@
 package capability
 
 import (
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -66,6 +67,9 @@ func (r *report) variables(d *document) {
 	}
 	for i := range d.consumes {
 		c := &d.consumes[i]
+		if u, err := url.Parse(c.baseURI); err == nil && u.User != nil {
+			r.add(c.at, Error, "secret", "authentication: {type: basic, username: '{{USER}}', password: '{{PASSWORD}}'}", "credentials stand in the baseUri of %s", c.namespace)
+		}
 		for j := range c.operations {
 			o := &c.operations[j]
 			callers := d.callers(c.namespace + "." + o.name)
