@@ -61,7 +61,7 @@ func Check(data []byte, providers []*schema.Provider) []Defect {
 		r.known(doc, providers)
 	}
 	slices.SortStableFunc(r.found, func(a, b Defect) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Severity, b.Severity), cmp.Compare(a.Rule, b.Rule))
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Severity, b.Severity), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Text, b.Text), cmp.Compare(a.Instead, b.Instead))
 	})
 	return slices.Compact(r.found)
 }

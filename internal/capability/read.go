@@ -8,10 +8,23 @@ import (
 	"bankauth/internal/yamlfile"
 )
 
+// plainNodes puts what aliases stand for in their place. The file is bounded:
+// yamlfile has counted them.
+func plainNodes(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode && n.Alias != nil {
+		return plainNodes(n.Alias)
+	}
+	for i, c := range n.Content {
+		n.Content[i] = plainNodes(c)
+	}
+	return n
+}
+
 // parse reads what a document says. It takes lists and maps of named things
 // alike and passes over what it does not know: whether a document is one is
 // the schema's business.
 func parse(format Format, root *yaml.Node) *document {
+	root = plainNodes(root)
 	r := reader{format.dialect()}
 	d := &document{format: format}
 	i := yamlfile.Child(root, "info")
