@@ -1,9 +1,7 @@
 package capability
 
 import (
-	"bytes"
 	"cmp"
-	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,37 +15,6 @@ import (
 
 	"bankauth/internal/yamlfile"
 )
-
-//go:embed schemas/*.json
-var schemas embed.FS
-
-// published is the schema of a dialect, compiled, and as it stands.
-type published struct {
-	compiled *jsonschema.Schema
-	raw      any
-}
-
-func load(f Format) (*published, error) {
-	file := "schemas/" + string(f) + "-schema-" + f.Version() + ".json"
-	data, err := schemas.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("reading %q: %w", file, err)
-	}
-	raw, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
-	if err != nil {
-		return nil, fmt.Errorf("reading %q: %w", file, err)
-	}
-	c := yamlfile.NewCompiler()
-	const url = "https://bankauth.invalid/capability.json"
-	if err := c.AddResource(url, raw); err != nil {
-		return nil, fmt.Errorf("reading %q: %w", file, err)
-	}
-	compiled, err := c.Compile(url)
-	if err != nil {
-		return nil, fmt.Errorf("compiling %q: %w", file, err)
-	}
-	return &published{compiled, raw}, nil
-}
 
 // schema reports what the version's schema refuses.
 func (r *report) schema(f Format, root *yaml.Node) {
@@ -63,7 +30,7 @@ func (r *report) schema(f Format, root *yaml.Node) {
 	}
 	var bad *jsonschema.ValidationError
 	if errors.As(p.compiled.Validate(value), &bad) {
-		e := explainer{report: r, format: f, root: root, raw: p.raw}
+		e := explainer{report: r, published: p, format: f, root: root}
 		e.explain(bad)
 	}
 }
@@ -71,9 +38,9 @@ func (r *report) schema(f Format, root *yaml.Node) {
 // explainer puts a schema's errors into words.
 type explainer struct {
 	*report
+	*published
 	format Format
 	root   *yaml.Node
-	raw    any
 }
 
 // explain follows an error down to what is really meant: of several forms
@@ -414,35 +381,6 @@ func (e *explainer) means(name string) string {
 		return "https://HOST"
 	}
 	return "…"
-}
-
-// keys are the keys that the object at a place of the schema may have.
-func (e *explainer) keys(schemaURL string) []string {
-	var names []string
-	if properties, ok := e.schemaAt(schemaURL)["properties"].(map[string]any); ok {
-		for name := range properties {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
-// schemaAt follows the pointer in a schema's address.
-func (e *explainer) schemaAt(url string) map[string]any {
-	_, pointer, _ := strings.Cut(url, "#")
-	n := e.raw
-	for _, step := range strings.Split(strings.Trim(pointer, "/"), "/") {
-		m, ok := n.(map[string]any)
-		if !ok {
-			return nil
-		}
-		if step != "" {
-			n = m[step]
-		}
-	}
-	m, _ := n.(map[string]any)
-	return m
 }
 
 func jsonList(values []any) string {
