@@ -28,11 +28,7 @@ func (p place) names() []string {
 // places are the texts from which a request is made.
 func (c *consumed) places(o *operation) []place {
 	all := []place{{text: c.baseURI, at: c.at}, {text: o.path, at: o.pathAt}}
-	if c.auth != nil {
-		for _, m := range c.auth.members {
-			all = append(all, place{m.value, m.at, slices.Contains([]string{"username", "password", "token", "value"}, m.name)})
-		}
-	}
+	all = append(all, c.auth.places()...)
 	for _, p := range slices.Concat(c.inputs, o.inputs) {
 		all = append(all, place{text: p.value, at: p.at})
 	}
@@ -41,6 +37,17 @@ func (c *consumed) places(o *operation) []place {
 		for _, m := range o.body.data {
 			all = append(all, place{m.value, m.at, secretNames.MatchString(m.name)})
 		}
+	}
+	return all
+}
+
+func (a *auth) places() []place {
+	if a == nil {
+		return nil
+	}
+	var all []place
+	for _, m := range a.members {
+		all = append(all, place{m.value, m.at, slices.Contains([]string{"username", "password", "token", "value"}, m.name)})
 	}
 	return all
 }
@@ -65,6 +72,17 @@ func (r *report) variables(d *document) {
 			keys = append(keys, k.name)
 		}
 	}
+	for _, x := range d.exposes {
+		for _, p := range x.auth.places() {
+			r.bare(p)
+			for _, name := range p.names() {
+				if !slices.Contains(keys, name) {
+					key := name[strings.LastIndex(name, ".")+1:]
+					r.add(p.at, Error, "variable", "'{{"+key+"}}', and "+key+" under binds.keys", "the placeholder %s, which callers of %s authenticate with, is filled by nothing", "{{"+name+"}}", x.namespace)
+				}
+			}
+		}
+	}
 	for i := range d.consumes {
 		c := &d.consumes[i]
 		if u, err := url.Parse(c.baseURI); err == nil && u.User != nil {
@@ -74,28 +92,33 @@ func (r *report) variables(d *document) {
 			o := &c.operations[j]
 			callers := d.callers(c.namespace + "." + o.name)
 			for _, p := range c.places(o) {
-				if p.secret && p.text != "" && !strings.Contains(p.text, "{{") {
-					r.add(p.at, Error, "secret", "'{{VARIABLE}}', and under binds.keys VARIABLE: NAME_OUTSIDE", "a secret stands in the document")
-				}
+				r.bare(p)
 				for _, name := range p.names() {
-					r.variable(d, keys, callers, o, p, name)
+					r.variable(d, keys, callers, c, o, p, name)
 				}
 			}
 		}
 	}
 }
 
-func (r *report) variable(d *document, keys []string, callers []caller, o *operation, p place, name string) {
-	if slices.Contains(keys, name) || slices.ContainsFunc(o.inputs, func(in parameter) bool { return in.name == name && (in.value != "" || in.in == "environment") }) {
+// bare reports a secret that stands in the document as it is.
+func (r *report) bare(p place) {
+	if p.secret && p.text != "" && !strings.Contains(p.text, "{{") {
+		r.add(p.at, Error, "secret", "'{{VARIABLE}}', and under binds.keys VARIABLE: NAME_OUTSIDE", "a secret stands in the document")
+	}
+}
+
+func (r *report) variable(d *document, keys []string, callers []caller, c *consumed, o *operation, p place, name string) {
+	if slices.Contains(keys, name) || slices.ContainsFunc(slices.Concat(c.inputs, o.inputs), func(in parameter) bool { return in.name == name && (in.value != "" || in.in == "environment") }) {
 		return
 	}
 	if namespace, key, ok := strings.Cut(name, "."); ok && slices.ContainsFunc(d.binds, func(b bind) bool { return b.namespace == namespace }) {
 		r.add(p.at, Error, "variable", "'{{"+key+"}}'", "the placeholder %s never resolves: a bind's keys are known by their own names, without its namespace, and this one is sent empty", "{{"+name+"}}")
 		return
 	}
-	for _, c := range callers {
-		if !slices.Contains(c.gives, name) && !slices.Contains(c.gives, stepOf(name)) {
-			r.add(p.at, Error, "variable", "an inputParameter "+name+" on the "+c.what+", or "+name+" under binds.keys", "the placeholder %s is filled by nothing when the %s calls %s", "{{"+name+"}}", c.what, o.name)
+	for _, who := range callers {
+		if !slices.Contains(who.gives, name) && !slices.Contains(who.gives, stepOf(name)) {
+			r.add(p.at, Error, "variable", "an inputParameter "+name+" on the "+who.what+", or "+name+" under binds.keys", "the placeholder %s is filled by nothing when the %s calls %s", "{{"+name+"}}", who.what, o.name)
 		}
 	}
 }
