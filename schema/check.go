@@ -147,7 +147,7 @@ func (op *Operation) value(f *Field, v any) string {
 	if err := schema.Validate(v); !errors.As(err, &bad) {
 		return ""
 	}
-	return problem(leaves(bad)[0].ErrorKind)
+	return problem(yamlfile.Leaves(bad)[0].ErrorKind)
 }
 
 func (op *Operation) check(f *Field) *valueCheck {

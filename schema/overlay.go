@@ -198,7 +198,7 @@ func (v *vocabulary) check(wrong *mistakes, file, part string, n *yaml.Node) {
 		return
 	}
 	words := message.NewPrinter(language.English)
-	for _, leaf := range leaves(bad) {
+	for _, leaf := range yamlfile.Leaves(bad) {
 		at, _ := yamlfile.Descend(n, leaf.InstanceLocation)
 		where := strings.Trim(strings.Join(append([]string{part}, leaf.InstanceLocation...), "."), ".")
 		if where == "" {
@@ -236,16 +236,4 @@ func within(merged *yaml.Node) func(*yaml.Node) bool {
 		return part.Value == whole.Value
 	}
 	return func(n *yaml.Node) bool { return in(n, merged) }
-}
-
-// leaves returns the errors that have no cause below them.
-func leaves(e *jsonschema.ValidationError) []*jsonschema.ValidationError {
-	if len(e.Causes) == 0 {
-		return []*jsonschema.ValidationError{e}
-	}
-	var all []*jsonschema.ValidationError
-	for _, c := range e.Causes {
-		all = append(all, leaves(c)...)
-	}
-	return all
 }

@@ -57,11 +57,16 @@ const (
 	partUsers = "users"
 )
 
+// partOf returns the part that a tool's operations belong to, or "" for an
+// operation that serves none of the tools.
 func partOf(tool string) string {
-	if tool == schema.CreateUser {
+	switch tool {
+	case schema.CreateAccessToken, schema.RefreshToken:
+		return partOAuth
+	case schema.CreateUser:
 		return partUsers
 	}
-	return partOAuth
+	return ""
 }
 
 // Surfaces names what can be exported: for each provider its tokens and, where
@@ -70,8 +75,8 @@ func Surfaces(providers []*schema.Provider) []string {
 	var names []string
 	for _, p := range providers {
 		for _, op := range p.Operations {
-			if name := p.Name + "-" + partOf(op.Tool); !slices.Contains(names, name) {
-				names = append(names, name)
+			if part := partOf(op.Tool); part != "" && !slices.Contains(names, p.Name+"-"+part) {
+				names = append(names, p.Name+"-"+part)
 			}
 		}
 	}

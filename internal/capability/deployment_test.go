@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/rogpeppe/go-internal/txtar"
 
 	"bankauth/internal/fault"
 )
@@ -17,35 +16,18 @@ import (
 // TestRead holds what is read from each file in testdata/read, or why nothing
 // is, against what it was when somebody last read it.
 func TestRead(t *testing.T) {
-	files, err := filepath.Glob("testdata/read/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatal(files, err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
-			a, err := txtar.ParseFile(file)
-			if err != nil || len(a.Files) != 2 {
-				t.Fatal("it must have file.yaml and want: ", err)
-			}
-			d, err := Read(a.Files[0].Data, bundled(t))
-			said, _ := json.MarshalIndent(d, "", " ")
-			if err != nil {
-				f := fault.From(err)
-				said = []byte(string(f.Code) + "\n" + strings.ReplaceAll(f.Message, "; ", ";\n") + "\n" + f.Hint)
-			}
-			said = append(said, '\n')
-			if *update {
-				a.Files[1].Data = said
-				if err := os.WriteFile(file, txtar.Format(a), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if diff := cmp.Diff(string(a.Files[1].Data), string(said)); diff != "" {
-				t.Errorf("(-want +read)\n%s", diff)
-			}
-		})
-	}
+	each(t, "read", func(data []byte) string {
+		d, err := Read(data, bundled(t))
+		if err != nil {
+			f := fault.From(err)
+			return string(f.Code) + "\n" + strings.ReplaceAll(f.Message, "; ", ";\n") + "\n" + f.Hint + "\n"
+		}
+		said, err := json.MarshalIndent(d, "", " ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(said) + "\n"
+	})
 }
 
 // TestReadExported: what we export we can serve, each way of calling each tool

@@ -95,7 +95,7 @@ func (e *explainer) choose(v *jsonschema.ValidationError) {
 func (e *explainer) anyway(v *jsonschema.ValidationError) bool {
 	where := strings.Join(v.InstanceLocation, "/")
 	var missing []string
-	for _, leaf := range leaves(v) {
+	for _, leaf := range yamlfile.Leaves(v) {
 		if k, ok := leaf.ErrorKind.(*kind.Required); ok && len(leaf.InstanceLocation) == len(v.InstanceLocation) {
 			missing = append(missing, k.Missing...)
 		}
@@ -161,19 +161,8 @@ func near(v *jsonschema.ValidationError) []*jsonschema.ValidationError {
 	return all
 }
 
-func leaves(v *jsonschema.ValidationError) []*jsonschema.ValidationError {
-	if len(v.Causes) == 0 {
-		return []*jsonschema.ValidationError{v}
-	}
-	var all []*jsonschema.ValidationError
-	for _, c := range v.Causes {
-		all = append(all, leaves(c)...)
-	}
-	return all
-}
-
 // weight is how much of a form is wrong.
-func weight(v *jsonschema.ValidationError) int { return len(leaves(v)) }
+func weight(v *jsonschema.ValidationError) int { return len(yamlfile.Leaves(v)) }
 
 // say reports something wrong with the value at path, or with key in it.
 func (e *explainer) say(path []string, key, instead, format string, args ...any) {
@@ -304,7 +293,7 @@ func (e *explainer) otherWord(key string) string {
 // is looked for.
 func (e *explainer) badName(v *jsonschema.ValidationError, name string) {
 	want := ""
-	for _, leaf := range leaves(v) {
+	for _, leaf := range yamlfile.Leaves(v) {
 		if k, ok := leaf.ErrorKind.(*kind.Pattern); ok {
 			want = k.Want
 		}

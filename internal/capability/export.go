@@ -58,7 +58,7 @@ func compose(providers []*schema.Provider, surface, environment string) (*docume
 	for _, p := range providers {
 		for _, op := range p.Operations {
 			part := partOf(op.Tool)
-			if !c.all && surface != p.Name+"-"+part {
+			if part == "" || !c.all && surface != p.Name+"-"+part {
 				continue
 			}
 			of := &titles
@@ -166,7 +166,12 @@ func (c *composer) tokenFirst(p *schema.Provider, op *schema.Operation, f *funct
 		return fault.New(fault.InvalidArgument, p.Document+" names no operation for the token that "+op.ID+" needs", "add it, or leave the provider out with BANKAUTH_PROVIDERS")
 	}
 	call, err := c.consume(p, first, g)
-	f.steps = []step{{kind: "call", name: "client-token", call: call}}
+	// Nobody is asked for what the token could be given: it gets the usual.
+	var with []member
+	for _, argument := range g.Arguments {
+		with = append(with, member{name: argument, value: g.Fixed[first.Field(argument).Name]})
+	}
+	f.steps = []step{{kind: "call", name: "client-token", call: call, with: with}}
 	return err
 }
 

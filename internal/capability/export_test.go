@@ -163,3 +163,73 @@ func TestExportFaults(t *testing.T) {
 		t.Errorf("production: %v\n%s", err, data)
 	}
 }
+
+// bank is a provider that does what the bundled ones do not.
+func bank(ops ...*schema.Operation) *schema.Provider {
+	return &schema.Provider{Name: "bank", Title: "Bank", Document: "bank.yaml",
+		Environments: []schema.Environment{{Name: "production", URL: "https://bank.example"}}, Operations: ops}
+}
+
+func field(name, kind, held string) schema.Field {
+	return schema.Field{Name: name, Argument: name, Type: kind, Description: "The " + name + ".", Held: held}
+}
+
+// TestOtherProviders: credentials in headers, fixed members and numbers are
+// said as they are sent, and operations that serve no tool are left out.
+func TestOtherProviders(t *testing.T) {
+	token := &schema.Operation{ID: "token", Method: "POST", Path: "/token", Tool: schema.CreateAccessToken, Media: schema.MediaJSON,
+		Auth:    schema.Auth{Style: schema.AuthHeader, ClientID: "X-Client", ClientSecret: "X-Secret"},
+		Headers: map[string]string{"X-Version": "2"},
+		Fields:  []schema.Field{field("grant_type", "string", ""), field("days", "integer", ""), field("audience", "string", ""), field("level", "string", "")},
+		Grants: []schema.Grant{{Name: schema.GrantClientCredentials, Arguments: []string{"level"},
+			Fixed: map[string]string{"days": "30", "audience": "bank:{client_id}", "level": "low"}}},
+		Answer: schema.Answer{AccessToken: "/data/token"}}
+	revoke := &schema.Operation{ID: "revoke", Method: "POST", Path: "/revoke", Tool: "revoke", Media: schema.MediaForm,
+		Auth: schema.Auth{Style: schema.AuthBasic}, Grants: []schema.Grant{{}}}
+	users := &schema.Operation{ID: "user", Method: "PUT", Path: "/v1/users", Tool: schema.CreateUser, Media: schema.MediaJSON,
+		Auth: schema.Auth{Style: schema.AuthBearer, Grant: schema.GrantClientCredentials}, Fields: []schema.Field{field("id", "string", "")}, Grants: []schema.Grant{{Arguments: []string{"id"}, Required: []string{"id"}}}}
+	p := bank(token, revoke, users)
+	if got := Surfaces([]*schema.Provider{p}); !slices.Equal(got, []string{"bank-oauth", "bank-users", Combined}) {
+		t.Errorf("surfaces %v", got)
+	}
+	for _, f := range Formats() {
+		data, err := Export([]*schema.Provider{p}, Combined, f, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{
+			"X-Client", "value: '{{BANK_CLIENT_ID}}'", "value: '{{BANK_CLIENT_SECRET}}'", "X-Version", "value: '2'",
+			"days: 30\n", "audience: bank:{{BANK_CLIENT_ID}}\n", "level: '{{level}}'\n", "Usually low.", "value: $.data.token\n",
+			"token: '{{access_token}}'", "access_token: '{{client-token.access_token}}'", "method: PUT",
+		} {
+			if !strings.Contains(string(data), want) {
+				t.Errorf("%s lacks %q", f, want)
+			}
+		}
+		if strings.Contains(string(data), "revoke") {
+			t.Errorf("%s has an operation that is no tool:\n%s", f, data)
+		}
+		d, err := Read(data, []*schema.Provider{p})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := d.Adapters[1].Tools; len(got) != 2 || got[0].Environment != "production" || got[1].Tool != schema.CreateUser {
+			t.Errorf("%s is read as %+v", f, got)
+		}
+		if t.Failed() {
+			t.Logf("%s", data)
+		}
+	}
+}
+
+// TestWhatTheFormatCannotSay: a name that the format has no letters for is
+// refused, not written.
+func TestWhatTheFormatCannotSay(t *testing.T) {
+	op := &schema.Operation{ID: "token", Method: "POST", Path: "/token", Tool: schema.CreateAccessToken, Media: schema.MediaForm,
+		Auth: schema.Auth{Style: schema.AuthNone}, Fields: []schema.Field{field("what.for", "string", "")},
+		Grants: []schema.Grant{{Name: schema.GrantClientCredentials, Arguments: []string{"what.for"}}}}
+	_, err := Export([]*schema.Provider{bank(op)}, "bank-oauth", Ikanos, "")
+	if f := fault.From(err); f == nil || f.Code != fault.InvalidArgument || !strings.Contains(f.Message, "what.for") {
+		t.Errorf("%v", err)
+	}
+}

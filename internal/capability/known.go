@@ -30,7 +30,7 @@ func matches(c *consumed, o *operation, providers []*schema.Provider) []match {
 				continue
 			}
 			for _, op := range p.Operations {
-				if op.Method != o.method || base+op.Path != path {
+				if partOf(op.Tool) == "" || op.Method != o.method || base+op.Path != path {
 					continue
 				}
 				for i := range op.Grants {

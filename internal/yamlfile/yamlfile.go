@@ -174,6 +174,18 @@ func (closedLoader) Load(url string) (any, error) {
 	return nil, fmt.Errorf("%q lies outside the document", url)
 }
 
+// Leaves returns the errors that have no cause below them.
+func Leaves(e *jsonschema.ValidationError) []*jsonschema.ValidationError {
+	if len(e.Causes) == 0 {
+		return []*jsonschema.ValidationError{e}
+	}
+	var all []*jsonschema.ValidationError
+	for _, c := range e.Causes {
+		all = append(all, Leaves(c)...)
+	}
+	return all
+}
+
 // FirstLine returns the first line of an error's text.
 func FirstLine(err error) string {
 	text, _, _ := strings.Cut(err.Error(), "\n")
