@@ -130,7 +130,7 @@ func otherForm(c *jsonschema.ValidationError, at int) (bool, string) {
 			}
 		case *kind.Enum:
 			if len(leaf.InstanceLocation) == at+1 && leaf.InstanceLocation[at] == "type" {
-				other = true
+				other, name = true, jsonList(k.Want)
 			}
 		case *kind.Type:
 			other = other || len(leaf.InstanceLocation) == at
