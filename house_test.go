@@ -36,6 +36,8 @@ var rooms = map[string]struct {
 	"internal/stdio":          {nil, "it carries messages and knows nothing of what is in them"},
 	"internal/config":         {[]string{"internal/fault", "internal/secret"}, "it reads settings"},
 	"internal/hosts":          {[]string{"internal/config", "internal/fault"}, "it writes other programs' configuration"},
+	"skills":                  {nil, "it carries files"},
+	"internal/skill":          {[]string{"skills"}, "it serves files and knows none of the tools that they speak of"},
 	"internal/simulator":      {[]string{"internal/secret"}, "it is the bank: were it to know our documents, it would agree with our mistakes"},
 	"internal/journey":        {[]string{"internal/simulator", "internal/secret", "internal/vault"}, "it plays an agent and a person, through the wire"},
 	"tools":                   {[]string{"providers", "schema", "internal/vault", "internal/fault", "internal/secret", "internal/token"}, "it joins provider, vault and answer"},
@@ -57,7 +59,7 @@ var outside = map[string]struct {
 	"modernc.org/sqlite":                       {[]string{"internal/vault"}, "only the vault has a store"},
 	"database/sql":                             {[]string{"internal/vault"}, "only the vault has a store"},
 	"github.com/alecthomas/kong":               {[]string{"internal/config", "cmd/server"}, "settings and commands are declared there"},
-	"net/http":                                 {[]string{"providers", "internal/simulator", "internal/journey", "internal/bench", "internal/bench/floor", "internal/bench/provider"}, "only providers talks to a bank"},
+	"net/http":                                 {[]string{"providers", "internal/skill", "internal/simulator", "internal/journey", "internal/bench", "internal/bench/floor", "internal/bench/provider"}, "only providers talks to a bank"},
 }
 
 const module = "bankauth"

@@ -11,6 +11,7 @@ import (
 
 	"bankauth/internal/config"
 	"bankauth/internal/fault"
+	"bankauth/internal/skill"
 	"bankauth/internal/stdio"
 	"bankauth/tools"
 )
@@ -43,11 +44,13 @@ type conversation struct {
 	tools   *tools.Set
 	mcp     *server.MCPServer
 	session *session
+	skill   *skill.Skill // nil where there is none
 }
 
 func newConversation(ctx context.Context, s *service) *conversation {
 	principal := func(context.Context) string { return tools.Local }
 	c := &conversation{tools: s.tools, mcp: s.tools.Server(thisRelease().Version, principal), session: newSession()}
+	c.skill = offerSkill(c.mcp)
 	// It fails only for an id that is taken, and this server is new.
 	_ = c.mcp.RegisterSession(ctx, c.session)
 	return c
@@ -62,6 +65,9 @@ func (c *conversation) handle(ctx context.Context, m stdio.Message) stdio.Reply 
 	case mcp.JSONRPCResponse:
 		return stdio.Reply{Result: tools.Encode(answer.Result)}
 	case mcp.JSONRPCError:
+		if reply, ours := c.skills(m); ours && answer.Error.Code == mcp.METHOD_NOT_FOUND {
+			return reply
+		}
 		return stdio.Reply{Error: c.refusal(m.Method, answer.Error)}
 	}
 	return stdio.Reply{} // a notification's

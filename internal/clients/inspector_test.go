@@ -44,6 +44,7 @@ func TestInspector(t *testing.T) {
 			s := simulate(t, program)
 			i := inspection{node: n, program: program, env: s.env, era: era}
 			i.lists(t)
+			i.verifies(t)
 			i.refuses(t, "create_access_token", map[string]any{"provider": "flinks"}, "invalid_argument")
 			for name, bank := range s.banks {
 				i.consents(t, name, bank)
@@ -168,12 +169,7 @@ func (i inspection) call(t *testing.T, tool string, arguments map[string]any) (o
 
 func (i inspection) ask(t *testing.T, args ...string) (output, int, []byte) {
 	t.Helper()
-	line := []string{"--cli", "-q", "--protocol-era", i.era, "--format", "json"}
-	for name, value := range i.env {
-		line = append(line, "-e", name+"="+value)
-	}
-	line = append(append(line, args...), "--", i.program, "stdio")
-	got := i.node.run(t, inspector, line...)
+	got := i.run(t, args...)
 	var printed struct {
 		Result output `json:"result"`
 	}
@@ -183,4 +179,13 @@ func (i inspection) ask(t *testing.T, args ...string) (output, int, []byte) {
 		}
 	}
 	return printed.Result, got.code, got.stderr
+}
+
+func (i inspection) run(t *testing.T, args ...string) answer {
+	t.Helper()
+	line := []string{"--cli", "-q", "--protocol-era", i.era, "--format", "json"}
+	for name, value := range i.env {
+		line = append(line, "-e", name+"="+value)
+	}
+	return i.node.run(t, inspector, append(append(line, args...), "--", i.program, "stdio")...)
 }
