@@ -15,7 +15,7 @@ import (
 type configCommand struct {
 	config.Settings `embed:""`
 
-	Client string `arg:"" help:"The MCP host: claude-code, claude-desktop, vscode, cursor, codex or gemini."`
+	Client string `arg:"" complete:"claude-code,claude-desktop,vscode,cursor,codex,gemini" help:"The MCP host: claude-code, claude-desktop, vscode, cursor, codex or gemini."`
 }
 
 // Run prints the block to stdout, and what to do with it to stderr.
