@@ -3,7 +3,8 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o /out/bankauth ./cmd/server
+RUN go run ./internal/pack -prepare
+RUN CGO_ENABLED=0 go build -trimpath -modfile=build/release/go.mod -ldflags="-s -w" -o /out/bankauth ./cmd/server
 RUN mkdir /out/data
 
 # No shell, no package manager, nobody to be root.

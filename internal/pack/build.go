@@ -24,11 +24,14 @@ func platforms(here bool) []hosts.Platform {
 // stripped is how the linker makes a release's binary.
 const stripped = "-s -w"
 
-// compile builds the binary for a platform without cgo and without the paths
-// of this machine. .goreleaser.yaml has the same flags, those of the linker
-// being stripped.
+// compile builds the binary for a platform without cgo, without the paths of
+// this machine and with the edited kong. .goreleaser.yaml has the same flags, those
+// of the linker being stripped.
 func compile(at hosts.Platform, program, linker string) error {
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags="+linker, "-o", program, "./cmd/server")
+	if err := prepare(); err != nil {
+		return err
+	}
+	cmd := exec.Command("go", "build", "-trimpath", "-modfile="+editedMod, "-ldflags="+linker, "-o", program, "./cmd/server")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+at.OS, "GOARCH="+at.Arch)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("building for %s/%s: %w\n%s", at.OS, at.Arch, err, out)
@@ -94,7 +97,11 @@ func copies(dir string) error {
 		if err != nil {
 			return err
 		}
-		if err := write(filepath.Join(dir, filepath.FromSlash(to)), body, 0o755); err != nil {
+		mode := os.FileMode(0o644)
+		if ext := filepath.Ext(from); ext == ".js" || ext == ".sh" {
+			mode = 0o755
+		}
+		if err := write(filepath.Join(dir, filepath.FromSlash(to)), body, mode); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@
 //	go run ./internal/pack -build DIR        the packages of a release, with their binaries, into DIR
 //	go run ./internal/pack -build DIR -here  the same with the binary for this machine alone
 //	go run ./internal/pack -registry BUNDLE  the registry's server.json with the bundle that was packed
+//	go run ./internal/pack -prepare          build/release, with what a release build changes in kong
 //	go run ./internal/pack -share DIR        the man page and the completions
 //	go run ./internal/pack -sizes            what each dependency adds to the binary
 package main
@@ -26,6 +27,7 @@ func main() {
 	build := flag.String("build", "", "write the packages of a release into this `folder`")
 	here := flag.Bool("here", false, "with -build: the binary for this machine alone")
 	bundle := flag.String("registry", "", "print server.json with this MCPB `bundle`")
+	prepared := flag.Bool("prepare", false, "write what a release build changes in kong")
 	shared := flag.String("share", "", "write the man page and the completions into this `folder`")
 	sizes := flag.Bool("sizes", false, "print what each dependency adds to the binary")
 	flag.Parse()
@@ -35,6 +37,8 @@ func main() {
 		err = printSizes(os.Stdout)
 	case *bundle != "":
 		err = printRegistry(os.Stdout, *bundle)
+	case *prepared:
+		err = prepare()
 	case *shared != "":
 		err = share(*shared)
 	case *build != "":

@@ -126,7 +126,7 @@ func TestReleaseIsBuiltInOneWay(t *testing.T) {
 			platforms = append(platforms, hosts.Platform{OS: system, Arch: processor})
 		}
 	}
-	if !slices.Equal(platforms, hosts.Platforms()) || !slices.Equal(b.Env, []string{"CGO_ENABLED=0"}) || !slices.Equal(b.Flags, []string{"-trimpath"}) || !slices.Equal(b.LDFlags, []string{stripped}) {
+	if !slices.Equal(platforms, hosts.Platforms()) || !slices.Equal(b.Env, []string{"CGO_ENABLED=0"}) || !slices.Equal(b.Flags, []string{"-trimpath", "-modfile=build/release/go.mod"}) || !slices.Equal(b.LDFlags, []string{stripped}) {
 		t.Errorf(".goreleaser.yaml builds otherwise: %+v", b)
 	}
 	ci, err := os.ReadFile(".ci/run")
@@ -143,7 +143,8 @@ func TestReleaseIsBuiltInOneWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		`RUN CGO_ENABLED=0 go build -trimpath -ldflags="` + stripped + `" `,
+		"\nRUN go run ./internal/pack -prepare\n",
+		`RUN CGO_ENABLED=0 go build -trimpath -modfile=build/release/go.mod -ldflags="` + stripped + `" `,
 		`LABEL io.modelcontextprotocol.server.name="` + hosts.RegistryID + `"`,
 		`"` + hosts.Repository + `"`,
 		"\nUSER 65532:65532\n", "\nENTRYPOINT [\"/usr/local/bin/bankauth\"]\nCMD [\"stdio\"]\n",
