@@ -36,6 +36,9 @@ func thisReport() report {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, m := range info.Deps {
 			r.Modules[m.Path] = m.Version
+			if m.Replace != nil {
+				r.Modules[m.Path] += " edited" // as a release's kong is
+			}
 		}
 	}
 	return r

@@ -6,6 +6,7 @@
 //	go run ./internal/pack -registry BUNDLE  the registry's server.json with the bundle that was packed
 //	go run ./internal/pack -prepare          build/release, with what a release build changes in kong
 //	go run ./internal/pack -share DIR        the man page and the completions
+//	go run ./internal/pack -sbom PROGRAM     the bill of materials of a release binary
 //	go run ./internal/pack -sizes            what each dependency adds to the binary
 package main
 
@@ -29,12 +30,15 @@ func main() {
 	bundle := flag.String("registry", "", "print server.json with this MCPB `bundle`")
 	prepared := flag.Bool("prepare", false, "write what a release build changes in kong")
 	shared := flag.String("share", "", "write the man page and the completions into this `folder`")
+	program := flag.String("sbom", "", "print the bill of materials of this `program`")
 	sizes := flag.Bool("sizes", false, "print what each dependency adds to the binary")
 	flag.Parse()
 	var err error
 	switch {
 	case *sizes:
 		err = printSizes(os.Stdout)
+	case *program != "":
+		err = printSBOM(os.Stdout, *program)
 	case *bundle != "":
 		err = printRegistry(os.Stdout, *bundle)
 	case *prepared:
