@@ -46,7 +46,10 @@ type commands struct {
 	Demo     demoCommand     `cmd:"" group:"To try and to test" help:"Play every provider's journey against the simulator, over MCP, and print each step."`
 	Simulate simulateCommand `cmd:"" group:"To try and to test" help:"Run the providers' simulator as a server of its own."`
 
-	Version versionCommand `cmd:"" group:"About this program" help:"Print the version, the commit and the Go release."`
+	Version    versionCommand    `cmd:"" group:"About this program" help:"Print the version, the commit and the Go release."`
+	Completion completionCommand `cmd:"" group:"About this program" help:"Print the completion script of a shell."`
+	Man        manCommand        `cmd:"" group:"About this program" help:"Print the man page."`
+	Complete   completeCommand   `cmd:"" group:"About this program" hidden:""`
 }
 
 // process is what a command works with: the streams and the environment.
