@@ -38,7 +38,7 @@ var rooms = map[string]struct {
 	"internal/hosts":          {[]string{"internal/config", "internal/fault"}, "it writes other programs' configuration"},
 	"skills":                  {nil, "it carries files"},
 	"internal/skill":          {[]string{"skills"}, "it serves files and knows none of the tools that they speak of"},
-	"internal/pack":           {[]string{"internal/hosts", "openapi"}, "it puts packages together; what is in them hosts says"},
+	"internal/pack":           {[]string{"internal/hosts", "schema"}, "it puts packages together; what is in them hosts says"},
 	"internal/simulator":      {[]string{"internal/secret"}, "it is the bank: were it to know our documents, it would agree with our mistakes"},
 	"internal/journey":        {[]string{"internal/simulator", "internal/secret", "internal/vault"}, "it plays an agent and a person, through the wire"},
 	"tools":                   {[]string{"providers", "schema", "internal/vault", "internal/fault", "internal/secret", "internal/token"}, "it joins provider, vault and answer"},

@@ -25,6 +25,7 @@ const (
 type Release struct {
 	Version   string   // without the v
 	Providers []string // whose credentials they ask for
+	Hosts     []string // host:port that the server calls, for those who fence it in
 	// Bundle is the SHA-256 of the MCPB bundle in hex; "" where it has not been
 	// built, and server.json then leaves it out.
 	Bundle string
