@@ -65,8 +65,10 @@ func (c *conversation) handle(ctx context.Context, m stdio.Message) stdio.Reply 
 	case mcp.JSONRPCResponse:
 		return stdio.Reply{Result: tools.Encode(answer.Result)}
 	case mcp.JSONRPCError:
-		if reply, ours := c.skills(m); ours && answer.Error.Code == mcp.METHOD_NOT_FOUND {
-			return reply
+		if answer.Error.Code == mcp.METHOD_NOT_FOUND {
+			if reply, ours := c.skills(m); ours {
+				return reply
+			}
 		}
 		return stdio.Reply{Error: c.refusal(m.Method, answer.Error)}
 	}

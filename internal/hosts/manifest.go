@@ -15,8 +15,8 @@ const (
 	owner       = "bankauth"
 	Repository  = "https://github.com/" + owner + "/" + product
 	RegistryID  = "io.github." + owner + "/" + product // in the MCP registry; npm package and image repeat it
-	Image       = "ghcr.io/" + owner + "/" + product
-	NPM         = "@" + owner + "/" + product
+	image       = "ghcr.io/" + owner + "/" + product
+	npmName     = "@" + owner + "/" + product
 	licence     = "Apache-2.0"
 	bundleShape = Repository + "/releases/download/v%s/" + product + "-%[1]s.mcpb"
 )
