@@ -46,7 +46,7 @@ var rooms = map[string]struct {
 	"internal/capability":     {[]string{"internal/config", "internal/fault", "internal/yamlfile", "schema"}, "it writes, checks and reads capability files; what serves them is above it"},
 	"skills":                  {nil, "it carries files"},
 	"internal/skill":          {[]string{"skills"}, "it serves files and knows none of the tools that they speak of"},
-	"internal/pack":           {[]string{"internal/hosts", "openapi"}, "it puts packages together; what is in them hosts says"},
+	"internal/pack":           {[]string{"internal/hosts", "schema"}, "it puts packages together; what is in them hosts says"},
 	"internal/simulator":      {[]string{"internal/secret"}, "it is the bank: were it to know our documents, it would agree with our mistakes"},
 	"internal/journey":        {[]string{"internal/simulator", "internal/secret", "internal/vault"}, "it plays an agent and a person, through the wire"},
 	"tools":                   {[]string{"providers", "schema", "internal/vault", "internal/consent", "internal/fault", "internal/secret", "internal/token"}, "it joins provider, vault and answer"},

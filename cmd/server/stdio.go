@@ -75,8 +75,10 @@ func (c *conversation) answer(ctx context.Context, session *session, m stdio.Mes
 	case mcp.JSONRPCResponse:
 		return stdio.Reply{Result: tools.Encode(answer.Result)}
 	case mcp.JSONRPCError:
-		if reply, ours := c.skills(m); ours && answer.Error.Code == mcp.METHOD_NOT_FOUND {
-			return reply
+		if answer.Error.Code == mcp.METHOD_NOT_FOUND {
+			if reply, ours := c.skills(m); ours {
+				return reply
+			}
 		}
 		return stdio.Reply{Error: refusal(m.Method, session.ProtocolVersion() == "", answer.Error)}
 	}

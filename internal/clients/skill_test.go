@@ -34,7 +34,7 @@ func TestSkillInstalls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := n.run(t, skillsAdd, "add", filepath.Dir(skillFolder(t)), "--list")
+	got := n.run(t, skillsAdd, "add", filepath.Join(skillFolder(t), "..", ".."), "--list")
 	if got.code != 0 || !strings.Contains(string(got.stdout), s.Front.Name) || !strings.Contains(string(got.stdout), "Found 1 skill") {
 		t.Errorf("skills add --list exits with %d\n%s%s", got.code, got.stdout, got.stderr)
 	}

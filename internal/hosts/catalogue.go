@@ -51,16 +51,12 @@ type dockerParameter struct {
 	Default     string `yaml:"default,omitempty"`
 }
 
-// dockerHosts are the servers that the bundled documents name. Flinks gives
-// each customer one of its own.
-var dockerHosts = []string{"api.fintecture.com:443", "api-sandbox.fintecture.com:443", "live.finapi.io:443", "sandbox.finapi.io:443"}
-
 func (r Release) catalogue() catalogue {
 	c := catalogue{Name: product, Image: "mcp/" + product, Type: "server"}
 	c.Meta.Category, c.Meta.Tags = "finance", []string{"open-banking", "oauth", "credentials"}
 	c.About.Title, c.About.Description = "bankauth", about+"."
 	c.Source.Project, c.Source.Dockerfile = Repository, "Dockerfile"
-	c.Run.Command, c.Run.AllowHosts = []string{"stdio"}, dockerHosts
+	c.Run.Command, c.Run.AllowHosts = []string{"stdio"}, r.Hosts
 	c.Run.Volumes = []string{product + ":/data"}
 	c.Config.Description = "The credentials of the providers that you use; leave out the others."
 	c.Config.Parameters.Type, c.Config.Parameters.Properties = "object", map[string]dockerParameter{}

@@ -15,8 +15,8 @@ const (
 	owner       = "bankauth"
 	Repository  = "https://github.com/" + owner + "/" + product
 	RegistryID  = "io.github." + owner + "/" + product // in the MCP registry; npm package and image repeat it
-	Image       = "ghcr.io/" + owner + "/" + product
-	NPM         = "@" + owner + "/" + product
+	image       = "ghcr.io/" + owner + "/" + product
+	npmName     = "@" + owner + "/" + product
 	licence     = "Apache-2.0"
 	bundleShape = Repository + "/releases/download/v%s/" + product + "-%[1]s.mcpb"
 )
@@ -25,6 +25,7 @@ const (
 type Release struct {
 	Version   string   // without the v
 	Providers []string // whose credentials they ask for
+	Hosts     []string // host:port that the server calls, for those who fence it in
 	// Bundle is the SHA-256 of the MCPB bundle in hex; "" where it has not been
 	// built, and server.json then leaves it out.
 	Bundle string

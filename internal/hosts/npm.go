@@ -46,7 +46,7 @@ func (p Platform) Node() (platform, cpu string) {
 // npm is the package that people install. It has a launcher; npm itself picks
 // the one package with the binary that fits, so nothing runs at installation.
 func (r Release) npm() npmPackage {
-	p := r.npmPackage(NPM)
+	p := r.npmPackage(npmName)
 	p.RegistryID, p.Files = RegistryID, []string{"bankauth.js"}
 	p.Bin, p.Optional, p.Engines = map[string]string{product: "bankauth.js"}, map[string]string{}, map[string]string{"node": ">=18"}
 	for _, at := range Platforms() {
@@ -57,7 +57,7 @@ func (r Release) npm() npmPackage {
 
 func (p Platform) npmName() string {
 	platform, cpu := p.Node()
-	return NPM + "-" + platform + "-" + cpu
+	return npmName + "-" + platform + "-" + cpu
 }
 
 func (r Release) npmPackage(name string) npmPackage {

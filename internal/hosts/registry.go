@@ -48,8 +48,8 @@ func (r Release) registry() serverJSON {
 		Name:   RegistryID, Title: product, Description: about, Version: r.Version,
 		Repository: map[string]string{"url": Repository, "source": "github"},
 		Packages: []registryPackage{
-			{Type: "npm", Identifier: NPM, Version: r.Version, Transport: stdio, Arguments: start, Environment: inputs},
-			{Type: "oci", Identifier: Image + ":" + r.Version, Transport: stdio, Arguments: start, Environment: inputs},
+			{Type: "npm", Identifier: npmName, Version: r.Version, Transport: stdio, Arguments: start, Environment: inputs},
+			{Type: "oci", Identifier: image + ":" + r.Version, Transport: stdio, Arguments: start, Environment: inputs},
 		},
 	}
 	if r.Bundle != "" {

@@ -13,11 +13,13 @@ package main
 import (
 	"flag"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"bankauth/internal/hosts"
-	"bankauth/openapi"
+	"bankauth/schema"
 )
 
 // version is the release that the repository is at. A tag has the same with a
@@ -57,7 +59,22 @@ func main() {
 }
 
 func release() hosts.Release {
-	return hosts.Release{Version: version, Providers: openapi.Bundled()}
+	r := hosts.Release{Version: version}
+	bundled, err := schema.Bundled()
+	if err != nil {
+		panic(err) // the program itself is broken, as schema's tests would say
+	}
+	for _, p := range bundled {
+		r.Providers = append(r.Providers, p.Name)
+		for _, e := range p.Environments {
+			if u, err := url.Parse(e.URL); err == nil {
+				r.Hosts = append(r.Hosts, u.Hostname()+":443")
+			}
+		}
+	}
+	slices.Sort(r.Hosts)
+	r.Hosts = slices.Compact(r.Hosts)
+	return r
 }
 
 // writeManifests writes the manifests of r below root.
