@@ -69,7 +69,7 @@ var outside = map[string]struct {
 	"modernc.org/sqlite":                       {[]string{"internal/vault"}, "only the vault has a store"},
 	"github.com/jackc/pgx/v5":                  {[]string{"internal/vault"}, "only the vault has a store"},
 	"database/sql":                             {[]string{"internal/vault"}, "only the vault has a store"},
-	"github.com/prometheus/client_golang":      {[]string{"internal/httpd"}, "one room counts"},
+	"github.com/VictoriaMetrics/metrics":       {[]string{"internal/httpd"}, "one room counts"},
 	"go.opentelemetry.io/otel":                 {[]string{"internal/trace"}, "one room traces"},
 	"github.com/alecthomas/kong":               {[]string{"internal/config", "cmd/server"}, "settings and commands are declared there"},
 	"net/http":                                 {[]string{"providers", "internal/consent", "internal/egress", "internal/skill", "internal/simulator", "internal/journey", "internal/bench", "internal/bench/floor", "internal/bench/provider", "internal/problem", "internal/auth", "internal/rest", "internal/httpd", "internal/trace", "cmd/server"}, "only providers talks to a bank; consent serves a browser, egress the programs that would talk to one; the others serve, or ask an issuer or a collector"},
