@@ -51,7 +51,7 @@ func (c *serveCommand) Run(ctx context.Context, p *process) error {
 // chance, in bytes: as much as keeps 5,000 calls at once within 32 MiB of an
 // idle server. Beyond some 300 calls at work it costs more time than the calls
 // do, so a server that has the memory is given more by GOMEMLIMIT.
-const serverMemory = 38 << 20
+const serverMemory = 36 << 20
 
 func (c *serveCommand) serve(ctx context.Context, p *process, s *service, m *memory) error {
 	certificate, err := loadCertificate(p.env, c.TLSCert, c.TLSKey)
