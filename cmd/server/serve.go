@@ -68,7 +68,9 @@ func forUsers(address func(context.Context, string) string) func(context.Context
 }
 
 // serverMemory is where the heap of a crowded server is collected at every
-// chance, in bytes; GOMEMLIMIT overrides it.
+// chance, in bytes: as much as keeps 5,000 calls at once within 32 MiB of an
+// idle server. Beyond some 300 calls at work it costs more time than the calls
+// do, so a server that has the memory is given more by GOMEMLIMIT.
 const serverMemory = 36 << 20
 
 func (c *serveCommand) serve(ctx context.Context, p *process, s *service, m *memory) error {

@@ -30,6 +30,13 @@ func rows() []row {
 		{"eof", "40 calls piped in, input closed", "answers", 40, true, false, true, (*bench).eofRow},
 		{"callers", "500 callers, provider takes 50 ms", "calls/s", 8500, true, false, false, (*bench).callersRow},
 		{"connections", "new connections per 1,000 calls", "", 0, false, false, false, (*bench).connectionsRow},
+		{"web1", "HTTP, 1 client", "calls/s", 0.85, true, true, false, func(b *bench) (result, error) { return b.webRow(1, false, load.rate) }},
+		{"web64", "HTTP, 64 clients", "calls/s", 0.85, true, true, false, func(b *bench) (result, error) { return b.webRow(64, false, load.rate) }},
+		{"web512", "HTTP, 512 clients", "calls/s", 0.85, true, true, false, func(b *bench) (result, error) { return b.webRow(512, false, load.rate) }},
+		{"webp99", "HTTP, 64 clients, p99", "ms", 1.5, false, true, false, func(b *bench) (result, error) { return b.webRow(64, false, p99) }},
+		{"sse64", "SSE, 64 clients", "calls/s", 0.85, true, true, false, func(b *bench) (result, error) { return b.webRow(64, true, load.rate) }},
+		{"web500", "HTTP, 500 clients, provider takes 50 ms", "calls/s", 7500, true, false, false, (*bench).webCallersRow},
+		{"webconnections", "HTTP, new connections per 1,000 calls", "", 0, false, false, false, (*bench).webConnectionsRow},
 		{"reuse", "fresh token handed out again ÷ sent upstream, time", "", 0.3, false, false, false, (*bench).reuseRow},
 	}
 }
