@@ -41,8 +41,7 @@ func (c *serveCommand) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return errors.Join(err, beside.close())
 	}
-	beside.start(ctx, s)
-	return errors.Join(c.serve(ctx, p, s, m), beside.close(), s.close())
+	return errors.Join(c.serve(ctx, p, s, m, beside), beside.close(), s.close())
 }
 
 // forUsers keeps the proxy's address from callers who may not use tokens.
@@ -62,7 +61,7 @@ func forUsers(address func(context.Context, string) string) func(context.Context
 // chance, in bytes; GOMEMLIMIT overrides it.
 const serverMemory = 36 << 20
 
-func (c *serveCommand) serve(ctx context.Context, p *process, s *service, m *memory) error {
+func (c *serveCommand) serve(ctx context.Context, p *process, s *service, m *memory, beside *besideProxy) error {
 	certificate, err := loadCertificate(p.env, c.TLSCert, c.TLSKey)
 	if err != nil {
 		return err
@@ -89,6 +88,7 @@ func (c *serveCommand) serve(ctx context.Context, p *process, s *service, m *mem
 	}
 	o.Handle = m.during(o.Handle)
 	o.TLS = certificate.config()
+	beside.start(ctx, s, func(principal string) bool { return gate.Keeps(principal, auth.TokensUse) })
 	defer rereadOnHangup(ctx, s.log, certificate, gate)()
 	defer context.AfterFunc(ctx, s.consents.End)() // who waits for a person does not hold up the end
 	server := httpd.New(o)
@@ -115,9 +115,9 @@ func (c *serveCommand) options(ctx context.Context, s *service, gate *auth.Gate)
 	networks, _ := c.Networks() // checked before
 	return httpd.Options{
 		Handle: newConversation(ctx, s, callerOf).exchange,
-		Allow: func(w http.ResponseWriter, r *http.Request, tool string) bool {
-			scope, ours := auth.ScopeOf(tool)
-			return !ours || gate.Require(w, r, scope)
+		Allow: func(w http.ResponseWriter, r *http.Request, method, name string) bool {
+			scope, needed := scopeOf(method, name)
+			return !needed || gate.Require(w, r, scope)
 		},
 		Gate:    gate.Handler,
 		Routes:  behind,

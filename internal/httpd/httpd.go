@@ -68,9 +68,10 @@ const (
 // Options says what a Server works with.
 type Options struct {
 	Handle Handle
-	// Allow reports whether the caller may call the tool, and answers with a
-	// refusal where not. nil: every caller may call every tool.
-	Allow func(w http.ResponseWriter, r *http.Request, tool string) bool
+	// Allow reports whether the caller may make the MCP request, and answers
+	// with a refusal where not. name is what the request is about: the tool of a
+	// tools/call, the URI of a resources/read. nil: every caller may do all.
+	Allow func(w http.ResponseWriter, r *http.Request, method, name string) bool
 	// Gate lets callers in; nil: everybody, as auth.Local.
 	Gate func(http.Handler) http.Handler
 	// Routes are other rooms' handlers behind the gate, by http.ServeMux

@@ -171,11 +171,12 @@ func TestClosing(t *testing.T) {
 
 func TestAllow(t *testing.T) {
 	s := serve(t, func(o *httpd.Options) {
-		o.Allow = func(w http.ResponseWriter, r *http.Request, tool string) bool {
-			if tool == "slow" {
+		o.Allow = func(w http.ResponseWriter, r *http.Request, method, name string) bool {
+			no := method == "tools/call" && name == "slow" || method == "resources/read" && name == "bankauth://closed"
+			if no {
 				w.WriteHeader(http.StatusForbidden)
 			}
-			return tool != "slow"
+			return !no
 		}
 	})
 	if g := s.post(t, slow("1")); g.status != http.StatusForbidden {
@@ -186,6 +187,11 @@ func TestAllow(t *testing.T) {
 	}
 	if g := s.post(t, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"fast"}}`); g.status != 200 {
 		t.Errorf("another tool: %d", g.status)
+	}
+	for params, want := range map[string]int{`"uri":"bankauth://closed"`: 403, `"name":"x","uri":"bankauth://closed"`: 403, `"name":"bankauth://closed","uri":"bankauth://open"`: 200} {
+		if g := s.post(t, `{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{`+params+`}}`); g.status != want {
+			t.Errorf("%s: %d, want %d", params, g.status, want)
+		}
 	}
 	c := s.openSSE(t)
 	if g := s.send(t, "POST", c.endpoint, slow("1")); g.status != http.StatusForbidden {
