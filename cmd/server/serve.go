@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -88,6 +89,9 @@ func (c *serveCommand) serve(ctx context.Context, p *process, s *service, m *mem
 	}
 	o.Handle = m.during(o.Handle)
 	o.TLS = certificate.config()
+	o.Leaving = ctx.Done()
+	ctx, end := delayed(ctx, c.DrainDelay)
+	defer end()
 	beside.start(ctx, s, func(principal string) bool { return gate.Keeps(principal, auth.TokensUse) })
 	defer rereadOnHangup(ctx, s.log, certificate, gate)()
 	defer context.AfterFunc(ctx, s.consents.End)() // who waits for a person does not hold up the end
@@ -97,6 +101,19 @@ func (c *serveCommand) serve(ctx context.Context, p *process, s *service, m *mem
 		return fault.New(fault.Internal, "the HTTP server has ended by itself", "start it again; if it stays, look at the system's log").Because(err)
 	}
 	return nil
+}
+
+// delayed returns a context that ends d after ctx has ended, or by end.
+func delayed(ctx context.Context, d time.Duration) (late context.Context, end context.CancelFunc) {
+	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(d):
+			cancel()
+		case <-late.Done():
+		}
+	})
+	return late, func() { stop(); cancel() }
 }
 
 // options joins the edge and the tools.

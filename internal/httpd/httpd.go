@@ -81,6 +81,10 @@ type Options struct {
 	// Ready returns what the server needs and whether it has it. It is asked
 	// once in a few seconds, however often the route is.
 	Ready func(ctx context.Context) map[string]bool
+	// Leaving is closed when the server is soon to end: it serves on, but says
+	// so at /health/ready, and closes each connection with its answer. nil: the
+	// end comes without notice.
+	Leaving <-chan struct{}
 	// Metrics counts; nil: nobody does, and there is no /metrics.
 	Metrics *Metrics
 
@@ -216,6 +220,18 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return err
 	}
 	return nil
+}
+
+// leaving reports whether the server is soon to end, or ending.
+func (s *Server) leaving() bool {
+	select {
+	case <-s.o.Leaving:
+		return true
+	case <-s.draining:
+		return true
+	default:
+		return false
+	}
 }
 
 // drain lets what is at work come to its end.

@@ -323,3 +323,28 @@ func TestBusyConnectionsStay(t *testing.T) {
 		t.Errorf("the late one: %d", g.status)
 	}
 }
+
+// TestLeaving: a server that is soon to end says so, serves on, and lets no
+// client keep its connection.
+func TestLeaving(t *testing.T) {
+	leaving := make(chan struct{})
+	s := serve(t, func(o *httpd.Options) { o.Leaving = leaving })
+	fast := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"fast"}}`
+	for _, want := range []struct {
+		ready  int
+		closes bool
+	}{{http.StatusOK, false}, {http.StatusServiceUnavailable, true}} {
+		if g := s.send(t, "GET", "/health/ready", ""); g.status != want.ready || strings.Contains(g.body, "draining") != want.closes {
+			t.Errorf("ready: %d %s", g.status, g.body)
+		}
+		if g := s.send(t, "GET", "/health/live", ""); g.status != http.StatusOK {
+			t.Errorf("live: %d", g.status)
+		}
+		if g := s.post(t, fast); g.status != http.StatusOK || g.closes != want.closes {
+			t.Errorf("a call: %d, the connection closes: %v", g.status, g.closes)
+		}
+		if !want.closes {
+			close(leaving)
+		}
+	}
+}
