@@ -172,6 +172,7 @@ func problemSchema() *jsonschema.Schema {
 	code.Description = "From a closed list; say what to do by it."
 	for name, about := range map[string]string{
 		"type": "Where the code is explained.", "detail": "What happened, for people.", "hint": "The next step.", "retryable": "The same request may work later.",
+		"consent_url": "The page that the person opens in a browser.", "consent_ref": "Send the same request with this argument; it waits for the person.",
 		"correlation_id": "What the server's log calls this request.", "example": "A body that works.",
 	} {
 		p, _ := s.Properties.Get(name)
