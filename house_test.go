@@ -33,7 +33,7 @@ var rooms = map[string]struct {
 	"schema":                  {[]string{"openapi", "internal/fault"}, "it knows documents; no network, no provider by name, no mcp-go"},
 	"providers":               {[]string{"schema", "internal/fault", "internal/secret", "internal/token"}, "it speaks HTTP; the vault is not its business"},
 	"internal/vault":          {[]string{"internal/fault", "internal/secret", "internal/token"}, "it keeps tokens; tools hands it a function that mints"},
-	"internal/consent":        {[]string{"internal/fault", "internal/secret"}, "it waits for a person's browser; what comes of it others know"},
+	"internal/consent":        {[]string{"internal/fault", "internal/secret", "internal/vault"}, "it waits for a person's browser, in whatever process of a vault; what comes of it others know"},
 	"internal/stdio":          {nil, "it carries messages and knows nothing of what is in them"},
 	"internal/config":         {[]string{"internal/fault", "internal/secret"}, "it reads settings"},
 	"internal/hosts":          {[]string{"internal/config", "internal/fault"}, "it writes other programs' configuration"},
@@ -116,6 +116,7 @@ func TestArrowsPointDown(t *testing.T) {
 var mayReveal = map[string]string{
 	"internal/secret/secret.go":          "it defines Reveal",
 	"providers/reveal.go":                "puts it into the request",
+	"internal/consent/kept.go":           "has the vault seal it",
 	"internal/consent/page.go":           "sends the person's browser to the bank, with the state",
 	"internal/vault/codec.go":            "seals it",
 	"internal/vault/key.go":              "reads the vault's key",
