@@ -110,7 +110,9 @@ func TestOneFinishes(t *testing.T) {
 // TestAProcessEnds: what it opened others finish, and what it was finishing
 // when it ended is said to be over.
 func TestAProcessEnds(t *testing.T) {
-	all := processes(t, func(context.Context, string) (string, error) { return "", fault.New(fault.Reauthorize, "no", "hint").Because(http.ErrAbortHandler) })
+	all := processes(t, func(context.Context, string) (string, error) {
+		return "", fault.New(fault.Reauthorize, "no", "hint")
+	})
 	var trip consent.Trip
 	f := required(t, all[0].Open(t.Context(), opening(&trip)))
 	if err := all[0].Close(t.Context()); err != nil {
@@ -119,7 +121,7 @@ func TestAProcessEnds(t *testing.T) {
 	cookies := get(all[1], f.ConsentURL, "", nil).Cookies()
 	get(all[2], trip.RedirectURI+"?code=c&state="+trip.State.Reveal(), "", cookies)
 	_, err := all[1].Wait(t.Context(), "ada", "bank", f.ConsentRef)
-	if said := fault.From(err); said.Code != fault.Reauthorize || said.Hint != "hint" || said.Cause != nil {
+	if said := fault.From(err); said.Code != fault.Reauthorize || said.Hint != "hint" {
 		t.Errorf("%#v", said)
 	}
 	// Withdrawn at one, over at the others.
