@@ -184,7 +184,7 @@ func TestNotesEnd(t *testing.T) {
 func rows(t testing.TB, dir string) int {
 	t.Helper()
 	if address := onServer(dir); address != "" {
-		return count(t, "pgx", address)
+		return count(t, "pgx", address+"?default_query_exec_mode=exec")
 	}
 	link := t.TempDir() + "/link" // a path with odd letters is no address
 	if err := os.Symlink(dir, link); err != nil {
