@@ -28,7 +28,8 @@ import (
 // asking lets the tools open consents on a loopback port.
 func asking(t *testing.T, now func() time.Time) option {
 	return func(o *tools.Options) {
-		o.Consents = consent.New(consent.Options{Now: now})
+		o.Now = now
+		o.Consents = consent.New(consent.Options{Vault: o.Vault, Now: now})
 		t.Cleanup(func() {
 			if err := o.Consents.Close(context.Background()); err != nil {
 				t.Error(err)

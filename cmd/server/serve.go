@@ -129,7 +129,7 @@ func delayed(ctx context.Context, d time.Duration) (late context.Context, end co
 
 // options joins the edge and the tools.
 func (c *serveCommand) options(ctx context.Context, s *service, gate *auth.Gate) (httpd.Options, error) {
-	behind, front, err := rest.Routes(rest.Options{Tools: s.tools, Gate: gate, Version: thisRelease().Version})
+	behind, front, err := rest.Routes(rest.Options{Tools: s.tools, Vault: s.openVault, Gate: gate, Version: thisRelease().Version})
 	if err != nil {
 		return httpd.Options{}, err
 	}

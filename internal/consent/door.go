@@ -34,13 +34,13 @@ func (d *door) keep(open time.Duration) {
 
 // listen returns the address at which browsers find us.
 func (s *Consents) listen(ctx context.Context) (string, error) {
-	if s.base != "" {
-		return s.base, nil
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
 		return "", fault.New(fault.Unavailable, "the server is stopping", "start it again, then call again")
+	}
+	if s.base != "" {
+		return s.base, nil
 	}
 	if s.door != nil {
 		s.door.keep(life + linger)
@@ -78,15 +78,16 @@ func only(host string, next http.Handler) http.Handler {
 	})
 }
 
-// rest lets the door close soon where no consent waits. The lock is held.
+// rest lets the door close soon where no consent waits that was opened here. The lock is held.
 func (s *Consents) rest() {
 	if s.door == nil {
 		return
 	}
-	for _, c := range s.order {
-		if !c.used && !s.late(c) {
+	for ref, until := range s.open {
+		if s.o.Now().Before(until) {
 			return
 		}
+		delete(s.open, ref)
 	}
 	s.door.keep(linger)
 }
