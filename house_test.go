@@ -52,7 +52,7 @@ var rooms = map[string]struct {
 	"tools":                   {[]string{"providers", "schema", "internal/vault", "internal/consent", "internal/fault", "internal/secret", "internal/token"}, "it joins provider, vault and answer"},
 	"internal/egress":         {[]string{"tools", "providers", "schema", "internal/fault", "internal/problem"}, "it carries requests; what a token is and where it may go, tools and providers know"},
 	"cmd/server":              {[]string{"*"}, "it wires"},
-	"internal/bench":          {nil, "it measures the binary from outside"},
+	"internal/bench":          {[]string{"openapi"}, "it measures the binary from outside; openapi has files that it copies"},
 	"internal/bench/floor":    {[]string{"internal/stdio"}, "it is what we compare with"},
 	"internal/bench/provider": {nil, "it is the far end of a benchmark"},
 	"internal/clients":        {nil, "it runs clients that others wrote"},

@@ -158,11 +158,18 @@ func (b *bench) build(server string) error {
 			b.web.args = serving
 		}
 	}
-	for name, pkg := range programs {
-		cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(b.dir, name), pkg)
+	goTool := func(args ...string) error {
+		cmd := exec.Command("go", args...)
 		cmd.Dir = strings.TrimSpace(string(root))
 		cmd.Stderr = os.Stderr
-		if err := cmd.Run(); err != nil {
+		return cmd.Run()
+	}
+	// What is measured is what is released: internal/pack says how it differs.
+	if err := goTool("run", "./internal/pack", "-prepare"); err != nil {
+		return fmt.Errorf("preparing a release build: %w", err)
+	}
+	for name, pkg := range programs {
+		if err := goTool("build", "-modfile=build/release/go.mod", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(b.dir, name), pkg); err != nil {
 			return fmt.Errorf("building %s: %w", pkg, err)
 		}
 	}
