@@ -110,7 +110,7 @@ func tool(t tools.Tool, example object) object {
 		"operationId": t.Name, "tags": []any{"tools"}, "summary": t.Title, "description": t.Description,
 		"parameters": []any{object{
 			"name": "Idempotency-Key", "in": "header", "required": false, "schema": object{"type": "string", "minLength": 1, "maxLength": mostKey},
-			"description": "The same key with the same body gives the same answer for 24 hours, while this process runs; with another body it is refused (422).",
+			"description": "The same key with the same body gives the same answer for 24 hours; with another body it is refused (422).",
 		}},
 		"requestBody": object{"required": true, "content": object{"application/json": object{"schema": json.RawMessage(t.Input), "example": example}}},
 		"responses": responses(object{"description": "It worked.", "headers": object{
