@@ -28,7 +28,7 @@ func (s *Set) consent(ctx context.Context, r *request, op *schema.Operation, g *
 	if ref, ok := r.args.text(argumentRef); ok {
 		return s.consented(ctx, r, ref)
 	}
-	request, err := json.Marshal(opening{Arguments: r.args, Correlation: r.correlation, Client: clientOf(r.bank)})
+	request, err := json.Marshal(pendingCall{Arguments: r.args, Correlation: r.correlation, Client: clientOf(r.bank)})
 	if err != nil {
 		return nil, err
 	}
@@ -52,8 +52,8 @@ func (s *Set) consent(ctx context.Context, r *request, op *schema.Operation, g *
 	})
 }
 
-// opening is a call that has opened a consent, for whatever process finishes it.
-type opening struct {
+// pendingCall is a call that has opened a consent, for whatever process finishes it.
+type pendingCall struct {
 	Arguments   arguments `json:"arguments"`
 	Correlation string    `json:"correlation_id"`
 	Client      string    `json:"client"`
@@ -111,7 +111,7 @@ const argumentRedirect = schema.FillRedirectURI
 // opened here, or in another process of the vault. It returns the token_ref.
 func (s *Set) finish(ctx context.Context, principal string, asked []byte, t consent.Trip, a consent.Answer) (ref string, err error) {
 	start := s.o.Now()
-	var was opening
+	var was pendingCall
 	if err := json.Unmarshal(asked, &was); err != nil {
 		return "", err
 	}

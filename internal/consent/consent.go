@@ -62,7 +62,7 @@ type Consents struct {
 	ends   chan struct{} // closed when nobody waits any more
 
 	mu    sync.Mutex
-	open  map[string]time.Time // those that were opened here and wait, by ref, with their end: the door stays open for them
+	open  map[string]time.Time // those that the door is open for: when they end, by ref
 	door  *door                // nil while nothing is listened on
 	ended bool
 }
@@ -137,30 +137,29 @@ func (s *Consents) Open(ctx context.Context, o Opening) error {
 	if err != nil {
 		return err
 	}
-	base, err := s.listen(ctx)
+	state, verifier, until := s.draw(), s.draw()+s.draw(), s.o.Now().Add(life)
+	ref := refOf(state)
+	base, err := s.listen(ctx, ref, until)
 	if err != nil {
 		return err
 	}
-	state, verifier := s.draw(), s.draw()+s.draw()
 	sum := sha256.Sum256([]byte(verifier))
 	trip := Trip{RedirectURI: base + pathCallback, State: secret.New(state), Verifier: secret.New(verifier), Challenge: base64.RawURLEncoding.EncodeToString(sum[:])}
-	ref := refOf(state)
-	c := &consent{vault: v, note: vault.Note{Kind: vault.NoteConsent, Name: ref, Principal: o.Principal, State: vault.NoteOpen, Until: s.o.Now().Add(life)},
+	c := &consent{vault: v, note: vault.Note{Kind: vault.NoteConsent, Name: ref, Principal: o.Principal, State: vault.NoteOpen, Until: until},
 		ref: ref, url: base + Path + ref, provider: o.Provider, title: o.Title, request: o.Request, trip: trip, browser: secret.New(s.draw())}
 	// Its place comes first: where too many wait, nobody is asked for an address.
 	if added, err := c.add(ctx); err != nil || !added {
+		s.over(ref)
 		return cmp.Or(err, tooMany())
 	}
 	if c.address, err = o.Address(ctx, trip); err == nil {
-		_, err = c.change(ctx, vault.NoteOpen, c.note.Until)
+		_, err = c.change(ctx, vault.NoteOpen, until)
 	}
 	if err != nil {
 		_, _ = c.change(context.WithoutCancel(ctx), vault.NoteSettled, time.Time{}) // nobody knows of it; else it ends by itself
+		s.over(ref)
 		return err
 	}
-	s.mu.Lock()
-	s.open[ref] = c.note.Until
-	s.mu.Unlock()
 	return c.required("the user has to consent at "+o.Title+" first",
 		"ask the user to open consent_url in a browser"+s.where()+"; then call again with consent_ref, and it waits for the user")
 }
@@ -285,10 +284,7 @@ func (s *Consents) take(ctx context.Context, c *consent) (bool, error) {
 func (s *Consents) settle(ctx context.Context, c *consent, token string, err error) {
 	c.token, c.fault = token, fault.From(err)
 	_, _ = c.change(ctx, vault.NoteSettled, s.o.Now().Add(life))
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.open, c.ref)
-	s.rest()
+	s.over(c.ref)
 }
 
 // draw returns 160 random bits in letters and digits.

@@ -11,6 +11,7 @@ import (
 
 	"bankauth/internal/consent"
 	"bankauth/internal/fault"
+	"bankauth/internal/vault"
 )
 
 // processes are three that serve one address and have one vault.
@@ -175,4 +176,37 @@ func TestFinisherIsGone(t *testing.T) {
 	}
 	close(hold)
 	page.Wait()
+}
+
+// TestVaultIsAway: while the vault cannot be used nothing is spent, and the same
+// page works afterwards.
+func TestVaultIsAway(t *testing.T) {
+	v, err := vault.Open(t.Context(), vault.Options{Ephemeral: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = v.Close(context.Background()) })
+	var away error
+	s := consent.New(consent.Options{Vault: func(context.Context) (*vault.Vault, error) { return v, away }})
+	s.ServedAt("https://auth.example", nil)
+	s.FinishedBy(func(context.Context, string, []byte, consent.Trip, consent.Answer) (string, error) {
+		return "tok_1", nil
+	})
+	var trip consent.Trip
+	f := required(t, s.Open(t.Context(), opening(&trip)))
+	cookies := get(s, f.ConsentURL, "", nil).Cookies()
+	back := trip.RedirectURI + "?code=c&state=" + trip.State.Reveal()
+	away = fault.New(fault.VaultUnavailable, "away", "wait")
+	for _, address := range []string{f.ConsentURL, back} {
+		if res := get(s, address, "", cookies); res.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("%s: %d", address, res.StatusCode)
+		}
+	}
+	if _, err := s.Wait(t.Context(), "ada", "bank", f.ConsentRef); fault.From(err).Code != fault.VaultUnavailable {
+		t.Error(err)
+	}
+	away = nil
+	if res := get(s, back, "", cookies); res.StatusCode != http.StatusOK {
+		t.Errorf("afterwards: %d", res.StatusCode)
+	}
 }
