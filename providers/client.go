@@ -12,6 +12,7 @@
 package providers
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -48,7 +49,7 @@ type Options struct {
 
 	// Observe is told of every exchange: the status of the answer, 0 where
 	// none came, and the time until it was read. nil: nobody is.
-	Observe func(status int, took time.Duration)
+	Observe func(ctx context.Context, status int, took time.Duration)
 }
 
 // Client calls one provider in one environment. It may be used by many
@@ -65,7 +66,7 @@ type Client struct {
 	fresh        http.RoundTripper // dials for every request
 	now          func() time.Time
 	rand         io.Reader
-	observe      func(status int, took time.Duration)
+	observe      func(ctx context.Context, status int, took time.Duration)
 	plans        map[*schema.Operation]*plan
 	codes        [][]string // the places of schema.Errors.Codes
 }

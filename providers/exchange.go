@@ -90,7 +90,7 @@ func (c *Client) send(ctx context.Context, m message) (r reply, err error) {
 	}
 	if c.observe != nil {
 		began := c.now()
-		defer func() { c.observe(r.status, c.now().Sub(began)) }()
+		defer func() { c.observe(ctx, r.status, c.now().Sub(began)) }()
 	}
 	var reused bool
 	r, reused, err = c.try(ctx, m, c.transport)

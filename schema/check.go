@@ -17,23 +17,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 
 	"bankauth/internal/fault"
+	"bankauth/internal/yamlfile"
 )
-
-// newCompiler returns a compiler that reads nothing from outside: the
-// library's default loader would open file:// addresses.
-func newCompiler() *jsonschema.Compiler {
-	c := jsonschema.NewCompiler()
-	c.DefaultDraft(jsonschema.Draft2020)
-	c.AssertFormat()
-	c.UseLoader(closedLoader{})
-	return c
-}
-
-type closedLoader struct{}
-
-func (closedLoader) Load(url string) (any, error) {
-	return nil, fmt.Errorf("%q lies outside the document", url)
-}
 
 func compileSchema(schema json.RawMessage) (*jsonschema.Schema, error) {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
@@ -41,7 +26,7 @@ func compileSchema(schema json.RawMessage) (*jsonschema.Schema, error) {
 		return nil, err
 	}
 	const url = "https://bankauth.invalid/value.json"
-	c := newCompiler()
+	c := yamlfile.NewCompiler()
 	if err := c.AddResource(url, doc); err != nil {
 		return nil, err
 	}
@@ -168,7 +153,7 @@ func (op *Operation) value(f *Field, v any) string {
 	if err := schema.Validate(v); !errors.As(err, &bad) {
 		return ""
 	}
-	return problem(leaves(bad)[0].ErrorKind)
+	return problem(yamlfile.Leaves(bad)[0].ErrorKind)
 }
 
 func (op *Operation) check(f *Field) *valueCheck {

@@ -12,6 +12,8 @@ import (
 	low "github.com/pb33f/libopenapi/datamodel/low/v3"
 	"github.com/pb33f/libopenapi/orderedmap"
 	"go.yaml.in/yaml/v4"
+
+	"bankauth/internal/yamlfile"
 )
 
 // Compile reads a provider's document and its overlay. The error lists every
@@ -89,11 +91,11 @@ func model(file string, data []byte) (*v3.Document, error) {
 		err = fmt.Errorf("it is of the kind %s", info.SpecFormat)
 	}
 	if err != nil {
-		return nil, &Mistake{File: file, Text: "this is not an OpenAPI document: " + firstLine(err)}
+		return nil, &Mistake{File: file, Text: "this is not an OpenAPI document: " + yamlfile.FirstLine(err)}
 	}
 	document, err := low.CreateDocumentFromConfig(info, configuration)
 	if err != nil {
-		return nil, &Mistake{File: file, Text: "reading the document: " + firstLine(err)}
+		return nil, &Mistake{File: file, Text: "reading the document: " + yamlfile.FirstLine(err)}
 	}
 	return v3.NewDocument(document), nil
 }

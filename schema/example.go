@@ -6,6 +6,8 @@ import (
 
 	v3 "github.com/pb33f/libopenapi/datamodel/high/v3"
 	"go.yaml.in/yaml/v4"
+
+	"bankauth/internal/yamlfile"
 )
 
 // sample is a property's value in one of the document's examples of a body.
@@ -25,9 +27,9 @@ func samples(content *v3.MediaType, name string) []sample {
 	}
 	var all []sample
 	for i, body := range bodies {
-		if v := child(body, name); v != nil {
+		if v := yamlfile.Child(body, name); v != nil {
 			s := sample{body: i, value: v}
-			if grant := child(body, grantField); grant != nil {
+			if grant := yamlfile.Child(body, grantField); grant != nil {
 				s.grant = grant.Value
 			}
 			all = append(all, s)
@@ -93,7 +95,7 @@ func (f *field) exampleValue() any {
 
 // fitting returns n as JSON has it, if it fits the property's schema.
 func (f *field) fitting(n *yaml.Node) any {
-	v, err := plain(n)
+	v, err := yamlfile.Plain(n)
 	if number, ok := v.(json.Number); ok && err == nil {
 		v, err = number.Float64()
 	}

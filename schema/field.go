@@ -10,6 +10,8 @@ import (
 	"github.com/pb33f/libopenapi/datamodel/high/base"
 	v3 "github.com/pb33f/libopenapi/datamodel/high/v3"
 	"go.yaml.in/yaml/v4"
+
+	"bankauth/internal/yamlfile"
 )
 
 // field is a Field with what the overlay says beside it.
@@ -136,13 +138,13 @@ func (r *reader) field(at place, name string, proxy *base.SchemaProxy) *field {
 func (r *reader) fieldNode(at place, s *base.Schema) *yaml.Node {
 	n := r.merged.root
 	for _, step := range at.path {
-		next, ok := descend(r.merged.target(n), []string{step})
+		next, ok := yamlfile.Descend(r.merged.target(n), []string{step})
 		if ok == 0 {
 			break
 		}
 		n = next
 	}
-	if own := child(n, keyField); own != nil {
+	if own := yamlfile.Child(n, keyField); own != nil {
 		return own
 	}
 	return extension(s.Extensions, keyField)
@@ -269,7 +271,7 @@ func (r *reader) bounds(at place, name string, s *base.Schema, v map[string]any)
 		}
 	}
 	for _, key := range []string{"minLength", "maxLength", "minimum", "maximum"} {
-		if n := child(raw, key); n != nil && (v[key] == nil || (n.Tag != "!!int" && n.Tag != "!!float")) {
+		if n := yamlfile.Child(raw, key); n != nil && (v[key] == nil || (n.Tag != "!!int" && n.Tag != "!!float")) {
 			r.refuse(at.in(key), "the property %q: its %s is no number", name, key)
 		}
 	}

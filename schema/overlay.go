@@ -3,11 +3,9 @@ package schema
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	highoverlay "github.com/pb33f/libopenapi/datamodel/high/overlay"
@@ -20,6 +18,7 @@ import (
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
 
+	"bankauth/internal/yamlfile"
 	"bankauth/openapi"
 )
 
@@ -84,14 +83,14 @@ func (o *overlay) walk(f func(key, value *yaml.Node)) {
 		}
 	}
 	for _, action := range o.actions() {
-		if update := child(action, "update"); update != nil {
+		if update := yamlfile.Child(action, "update"); update != nil {
 			into(update)
 		}
 	}
 }
 
 func (o *overlay) actions() []*yaml.Node {
-	if list := child(o.root, "actions"); list != nil {
+	if list := yamlfile.Child(o.root, "actions"); list != nil {
 		return list.Content
 	}
 	return nil
@@ -105,7 +104,7 @@ func (o *overlay) line(key string, want func(*yaml.Node) bool, path ...string) i
 		if k.Value != key || (want != nil && !want(v)) {
 			return
 		}
-		n, d := descend(v, path)
+		n, d := yamlfile.Descend(v, path)
 		if n == v {
 			n = k
 		}
@@ -121,15 +120,15 @@ func (o *overlay) line(key string, want func(*yaml.Node) bool, path ...string) i
 func (o *overlay) apply(docFile string, doc []byte) ([]byte, error) {
 	high, err := o.model()
 	if err != nil {
-		return nil, &Mistake{File: o.file, Line: 1, Text: "this is not an OpenAPI Overlay: " + firstLine(err)}
+		return nil, &Mistake{File: o.file, Line: 1, Text: "this is not an OpenAPI Overlay: " + yamlfile.FirstLine(err)}
 	}
 	result, err := overlays.Apply(doc, high)
 	if err != nil {
 		var bad *overlays.OverlayError
 		if errors.As(err, &bad) {
-			return nil, &Mistake{File: o.file, Line: o.actionLine(high, bad.Action), Text: fmt.Sprintf("this action cannot be applied: %s", firstLine(bad.Cause))}
+			return nil, &Mistake{File: o.file, Line: o.actionLine(high, bad.Action), Text: fmt.Sprintf("this action cannot be applied: %s", yamlfile.FirstLine(bad.Cause))}
 		}
-		return nil, &Mistake{File: docFile, Text: "the overlay cannot be applied: " + firstLine(err)}
+		return nil, &Mistake{File: docFile, Text: "the overlay cannot be applied: " + yamlfile.FirstLine(err)}
 	}
 	var wrong mistakes
 	for _, w := range result.Warnings {
@@ -157,7 +156,7 @@ func (o *overlay) model() (*highoverlay.Overlay, error) {
 func (o *overlay) actionLine(high *highoverlay.Overlay, a *highoverlay.Action) int {
 	actions := o.actions()
 	if i := slices.Index(high.Actions, a); i >= 0 && i < len(actions) {
-		if t := child(actions[i], "target"); t != nil {
+		if t := yamlfile.Child(actions[i], "target"); t != nil {
 			return t.Line
 		}
 		return actions[i].Line
@@ -174,7 +173,7 @@ func newVocabulary() (*vocabulary, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading %q: %w", url, err)
 	}
-	c := newCompiler()
+	c := yamlfile.NewCompiler()
 	if err := c.AddResource(url, doc); err != nil {
 		return nil, fmt.Errorf("reading %q: %w", url, err)
 	}
@@ -189,9 +188,9 @@ func newVocabulary() (*vocabulary, error) {
 
 // check adds what is wrong with n to wrong, each with the line it is on.
 func (v *vocabulary) check(wrong *mistakes, file, part string, n *yaml.Node) {
-	value, err := plain(n)
+	value, err := yamlfile.Plain(n)
 	if err != nil {
-		wrong.add(file, n.Line, "%s", firstLine(err))
+		wrong.add(file, n.Line, "%s", yamlfile.FirstLine(err))
 		return
 	}
 	var bad *jsonschema.ValidationError
@@ -199,15 +198,15 @@ func (v *vocabulary) check(wrong *mistakes, file, part string, n *yaml.Node) {
 		return
 	}
 	words := message.NewPrinter(language.English)
-	for _, leaf := range leaves(bad) {
-		at, _ := descend(n, leaf.InstanceLocation)
+	for _, leaf := range yamlfile.Leaves(bad) {
+		at, _ := yamlfile.Descend(n, leaf.InstanceLocation)
 		where := strings.Trim(strings.Join(append([]string{part}, leaf.InstanceLocation...), "."), ".")
 		if where == "" {
 			where = "the overlay"
 		}
 		if extra, ok := leaf.ErrorKind.(*kind.AdditionalProperties); ok {
 			for _, name := range extra.Properties {
-				wrong.add(file, keyLine(at, name), "%s: unknown field %q", where, name)
+				wrong.add(file, yamlfile.KeyLine(at, name), "%s: unknown field %q", where, name)
 			}
 			continue
 		}
@@ -226,7 +225,7 @@ func within(merged *yaml.Node) func(*yaml.Node) bool {
 		switch part.Kind {
 		case yaml.MappingNode:
 			for i := 0; i+1 < len(part.Content); i += 2 {
-				if !in(part.Content[i+1], child(whole, part.Content[i].Value)) {
+				if !in(part.Content[i+1], yamlfile.Child(whole, part.Content[i].Value)) {
 					return false
 				}
 			}
@@ -237,74 +236,4 @@ func within(merged *yaml.Node) func(*yaml.Node) bool {
 		return part.Value == whole.Value
 	}
 	return func(n *yaml.Node) bool { return in(n, merged) }
-}
-
-// keyLine returns the line of key in a mapping, or the mapping's own.
-func keyLine(n *yaml.Node, key string) int {
-	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == key {
-			return n.Content[i].Line
-		}
-	}
-	return n.Line
-}
-
-// leaves returns the errors that have no cause below them.
-func leaves(e *jsonschema.ValidationError) []*jsonschema.ValidationError {
-	if len(e.Causes) == 0 {
-		return []*jsonschema.ValidationError{e}
-	}
-	var all []*jsonschema.ValidationError
-	for _, c := range e.Causes {
-		all = append(all, leaves(c)...)
-	}
-	return all
-}
-
-// child returns the value of key in a mapping, or nil.
-func child(n *yaml.Node, key string) *yaml.Node {
-	if n == nil || n.Kind != yaml.MappingNode {
-		return nil
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == key {
-			return n.Content[i+1]
-		}
-	}
-	return nil
-}
-
-// descend follows path from n as far as it goes and says how far that was.
-func descend(n *yaml.Node, path []string) (*yaml.Node, int) {
-	for i, step := range path {
-		next := child(n, step)
-		if n.Kind == yaml.SequenceNode {
-			if k, err := strconv.Atoi(step); err == nil && k >= 0 && k < len(n.Content) {
-				next = n.Content[k]
-			}
-		}
-		if next == nil {
-			return n, i
-		}
-		n = next
-	}
-	return n, len(path)
-}
-
-// plain returns a node as the values that encoding/json would give.
-func plain(n *yaml.Node) (any, error) {
-	var v any
-	if err := n.Decode(&v); err != nil {
-		return nil, err
-	}
-	b, err := json.Marshal(v)
-	if err != nil {
-		return nil, err
-	}
-	return jsonschema.UnmarshalJSON(bytes.NewReader(b))
-}
-
-func firstLine(err error) string {
-	text, _, _ := strings.Cut(err.Error(), "\n")
-	return text
 }

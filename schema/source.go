@@ -1,7 +1,6 @@
 package schema
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -9,14 +8,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
-)
 
-// Bounds of what is read. The largest document of a bank that we know has
-// 2 MB; what is beyond these is broken or means harm.
-const (
-	maxBytes = 8 << 20
-	maxNodes = 1 << 19 // aliases counted as often as they are used
-	maxDepth = 100
+	"bankauth/internal/yamlfile"
 )
 
 // source is a YAML or JSON file that keeps its lines.
@@ -25,86 +18,24 @@ type source struct {
 	root *yaml.Node // a mapping
 }
 
-// readSource parses a file and refuses what no library should be given: too
-// much, too deep, one key twice. what says what the file should be.
+// readSource parses a file; what says what it should be.
 func readSource(file string, data []byte, what string) (*source, error) {
-	if len(data) > maxBytes {
-		return nil, &Mistake{File: file, Text: fmt.Sprintf("it has more than %d MB; cut it down to the operations that are needed", maxBytes>>20)}
-	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
-		return nil, notYAML(file, err)
-	}
-	if len(doc.Content) == 0 || doc.Content[0].Kind != yaml.MappingNode {
-		return nil, &Mistake{File: file, Line: 1, Text: "this is not " + what}
-	}
-	s := &source{file: file, root: doc.Content[0]}
+	root, problems := yamlfile.Read(data, what)
 	var wrong mistakes
-	w := &walker{wrong: &wrong, file: file}
-	w.walk(s.root, 0)
-	return s, wrong.err()
-}
-
-func notYAML(file string, err error) *Mistake {
-	var at *yaml.LoadError
-	if errors.As(err, &at) {
-		return &Mistake{File: file, Line: at.Mark.Line, Text: "this is neither YAML nor JSON: " + at.Message}
+	for _, p := range problems {
+		wrong.add(file, p.Line, "%s", p.Text)
 	}
-	return &Mistake{File: file, Text: "this is neither YAML nor JSON: " + firstLine(err)}
-}
-
-// walker counts what a file holds and finds keys that stand twice.
-type walker struct {
-	wrong *mistakes
-	file  string
-	nodes int
-	over  bool
-}
-
-func (w *walker) walk(n *yaml.Node, depth int) {
-	w.nodes++
-	if w.over {
-		return
-	}
-	if depth > maxDepth || w.nodes > maxNodes {
-		w.over = true
-		text := "it is nested more than %d deep"
-		most := maxDepth
-		if depth <= maxDepth {
-			text, most = "it holds more than %d values, aliases counted as often as they are used", maxNodes
-		}
-		w.wrong.add(w.file, n.Line, text, most)
-		return
-	}
-	if n.Kind == yaml.AliasNode && n.Alias != nil {
-		w.walk(n.Alias, depth+1)
-		return
-	}
-	if n.Kind == yaml.MappingNode {
-		seen := make(map[string]bool, len(n.Content)/2)
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			key := n.Content[i]
-			if key.Kind != yaml.ScalarNode {
-				w.wrong.add(w.file, key.Line, "a key is no text")
-			} else if seen[key.Value] {
-				w.wrong.add(w.file, key.Line, "the key %q stands here twice", key.Value)
-			}
-			seen[key.Value] = true
-		}
-	}
-	for _, c := range n.Content {
-		w.walk(c, depth+1)
-	}
+	return &source{file: file, root: root}, wrong.err()
 }
 
 var version3 = regexp.MustCompile(`^3\.[01]\.\d+$`)
 
 // isOpenAPI says what is wrong with the version that a document claims.
 func (s *source) isOpenAPI() error {
-	if old := child(s.root, "swagger"); old != nil {
+	if old := yamlfile.Child(s.root, "swagger"); old != nil {
 		return &Mistake{File: s.file, Line: old.Line, Text: "this is an OpenAPI 2 (Swagger) document; convert it to OpenAPI 3.0 or 3.1"}
 	}
-	version := child(s.root, "openapi")
+	version := yamlfile.Child(s.root, "openapi")
 	if version == nil {
 		return &Mistake{File: s.file, Line: s.root.Line, Text: "this is not an OpenAPI document: it must say openapi: 3.0.x or 3.1.x"}
 	}
@@ -120,13 +51,13 @@ func (s *source) line(path ...string) int {
 	n, line := s.root, s.root.Line
 	for _, step := range path {
 		n = s.target(n)
-		next, ok := descend(n, []string{step})
+		next, ok := yamlfile.Descend(n, []string{step})
 		if ok == 0 {
 			break
 		}
 		line = next.Line
 		if n.Kind == yaml.MappingNode {
-			line = keyLine(n, step)
+			line = yamlfile.KeyLine(n, step)
 		}
 		n = next
 	}
@@ -136,11 +67,11 @@ func (s *source) line(path ...string) int {
 // target follows n's references; one that leads nowhere or in a circle ends
 // where it stands.
 func (s *source) target(n *yaml.Node) *yaml.Node {
-	for range maxDepth {
+	for range yamlfile.MaxDepth {
 		if n.Kind == yaml.AliasNode && n.Alias != nil {
 			n = n.Alias
 		}
-		ref := child(n, "$ref")
+		ref := yamlfile.Child(n, "$ref")
 		if ref == nil {
 			return n
 		}
@@ -148,7 +79,7 @@ func (s *source) target(n *yaml.Node) *yaml.Node {
 		if !ok {
 			return n
 		}
-		next, depth := descend(s.root, path)
+		next, depth := yamlfile.Descend(s.root, path)
 		if depth < len(path) {
 			return n
 		}
@@ -183,7 +114,7 @@ func (s *source) audit(refuse func(path []string, key string, n *yaml.Node, text
 		if n.Kind == yaml.AliasNode && n.Alias != nil {
 			n = n.Alias
 		}
-		if ref := child(n, "$ref"); ref != nil && ref.Kind == yaml.ScalarNode {
+		if ref := yamlfile.Child(n, "$ref"); ref != nil && ref.Kind == yaml.ScalarNode {
 			if text := s.badReference(n, ref.Value); text != "" {
 				refuse(path, "$ref", ref, fmt.Sprintf("the reference %q %s", ref.Value, text))
 			}
@@ -232,10 +163,10 @@ func (s *source) badReference(n *yaml.Node, ref string) string {
 	if !ok {
 		return "leads out of the document, and nothing outside it is read; bundle the document into one file"
 	}
-	if _, depth := descend(s.root, path); depth < len(path) {
+	if _, depth := yamlfile.Descend(s.root, path); depth < len(path) {
 		return "leads nowhere"
 	}
-	if last := child(s.target(n), "$ref"); last != nil {
+	if last := yamlfile.Child(s.target(n), "$ref"); last != nil {
 		return "leads in a circle or nowhere"
 	}
 	return ""

@@ -29,7 +29,7 @@ type request struct {
 // other way: a fault, a panic and a full house are results with IsError.
 // args is what encoding/json makes of the arguments.
 func (s *Set) Call(ctx context.Context, principal, tool string, args any) Result {
-	return s.do(&request{principal: principal, tool: tool}, func(r *request) (answer, error) {
+	return s.do(ctx, &request{principal: principal, tool: tool}, func(r *request) (answer, error) {
 		var f *fault.Fault
 		if r.args, f = read(args); f != nil {
 			return nil, f
@@ -40,14 +40,14 @@ func (s *Set) Call(ctx context.Context, principal, tool string, args any) Result
 
 // do is the one way of everything that a Set answers: it limits, recovers,
 // times and logs.
-func (s *Set) do(r *request, work func(*request) (answer, error)) (result Result) {
+func (s *Set) do(ctx context.Context, r *request, work func(*request) (answer, error)) (result Result) {
 	start := s.o.Now()
 	r.correlation = s.correlation()
 	defer func() {
 		if p := recover(); p != nil {
 			result = s.fail(r, s.recovered(r, p))
 		}
-		s.log(r, result, s.o.Now().Sub(start))
+		s.log(ctx, r, result, s.o.Now().Sub(start))
 	}()
 	if s.flight.Add(1) > int64(s.o.Limit) {
 		s.flight.Add(-1)
@@ -68,15 +68,20 @@ func (s *Set) recovered(r *request, p any) *fault.Fault {
 	return fault.New(fault.Internal, "something went wrong inside bankauth", "call again; if it stays, report it with the correlation id")
 }
 
-// contained is mint, whose panic is logged here: the vault, on whose goroutine
-// it runs, has no log.
+// contained is mint, counted, and its panic logged here: the vault, on whose
+// goroutine it runs, has no log.
 func (s *Set) contained(r *request, mint vault.Mint) vault.Mint {
+	again := false
 	return func(ctx context.Context, old vault.Record) (t token.Token, err error) {
 		defer func() {
 			if p := recover(); p != nil {
 				t, err = token.Token{}, s.recovered(r, p)
 			}
 		}()
+		if s.o.Sent != nil {
+			s.o.Sent(r.bank.Client.Provider().Name, r.tool == schema.RefreshToken, again)
+		}
+		again = true
 		return mint(ctx, old)
 	}
 }
@@ -117,30 +122,30 @@ func (s *Set) correlation() string {
 
 // log writes the one event of a call. It has no field that could hold a
 // secret or a provider's text.
-func (s *Set) log(r *request, result Result, took time.Duration) {
+func (s *Set) log(ctx context.Context, r *request, result Result, took time.Duration) {
 	code := fault.Code("ok")
 	if result.IsError {
 		code = result.Code
 	}
-	s.event(r, code, took)
+	s.event(ctx, r, code, took)
 }
 
 // logUse writes the one event of Use and of Revoke.
-func (s *Set) logUse(r *request, err error, took time.Duration) {
+func (s *Set) logUse(ctx context.Context, r *request, err error, took time.Duration) {
 	code := fault.Code("ok")
 	if err != nil {
 		code = fault.From(err).Code
 	}
-	s.event(r, code, took)
+	s.event(ctx, r, code, took)
 }
 
-func (s *Set) event(r *request, code fault.Code, took time.Duration) {
+func (s *Set) event(ctx context.Context, r *request, code fault.Code, took time.Duration) {
 	provider := ""
 	if r.bank != nil {
 		provider = r.bank.Client.Provider().Name
 	}
 	if s.o.Observe != nil {
-		s.o.Observe(toolName(r.tool), provider, string(code), took)
+		s.o.Observe(ctx, Event{Tool: toolName(r.tool), Provider: provider, Code: string(code), CorrelationID: r.correlation, Took: took})
 	}
 	level := zerolog.InfoLevel
 	if code == fault.Internal {

@@ -47,7 +47,7 @@ func (s *Set) Revoke(ctx context.Context, principal, ref string, force bool) (Re
 	r := &request{principal: principal, tool: schema.Revoke, correlation: s.correlation()}
 	start := s.o.Now()
 	out, err := s.revoke(ctx, r, ref, force)
-	s.logUse(r, err, s.o.Now().Sub(start))
+	s.logUse(ctx, r, err, s.o.Now().Sub(start))
 	return out, err
 }
 

@@ -60,7 +60,7 @@ func (l TokenList) encode() ([]byte, error) { return json.Marshal(l) }
 // Tokens lists at most limit of principal's tokens, a TokenList, from the one
 // that follows after; "" begins with the oldest.
 func (s *Set) Tokens(ctx context.Context, principal, after string, limit int) Result {
-	return s.do(&request{principal: principal, tool: listTokens}, func(*request) (answer, error) {
+	return s.do(ctx, &request{principal: principal, tool: listTokens}, func(*request) (answer, error) {
 		v, err := s.vault(ctx)
 		if err != nil {
 			return nil, err
@@ -92,7 +92,7 @@ func (s *Set) Tokens(ctx context.Context, principal, after string, limit int) Re
 // Token says what is known of principal's token, a TokenAbout. An unknown ref
 // and another principal's are the same fault.
 func (s *Set) Token(ctx context.Context, principal, ref string) Result {
-	return s.do(&request{principal: principal, tool: showToken}, func(*request) (answer, error) {
+	return s.do(ctx, &request{principal: principal, tool: showToken}, func(*request) (answer, error) {
 		v, err := s.vault(ctx)
 		if err != nil {
 			return nil, err
@@ -105,7 +105,7 @@ func (s *Set) Token(ctx context.Context, principal, ref string) Result {
 // Forget erases principal's token from the vault and answers with what it was.
 // The provider is not told: where it should be, it is told here first.
 func (s *Set) Forget(ctx context.Context, principal, ref string) Result {
-	return s.do(&request{principal: principal, tool: forgetToken}, func(*request) (answer, error) {
+	return s.do(ctx, &request{principal: principal, tool: forgetToken}, func(*request) (answer, error) {
 		v, err := s.vault(ctx)
 		if err != nil {
 			return nil, err

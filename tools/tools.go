@@ -66,11 +66,24 @@ type Options struct {
 	Exposure Exposure       // Handle when empty
 	Limit    int            // calls at work at once; 0: DefaultLimit
 	Log      zerolog.Logger // the zero Logger is silent
-	// Observe is told of every call in words of ours: provider is "" where
-	// none is known, and code is ok or the fault's. nil: nobody is.
-	Observe func(tool, provider, code string, took time.Duration)
-	Now     func() time.Time
-	Rand    io.Reader
+	// Observe is told of every call when it has ended, under the call's
+	// context; nil: nobody is.
+	Observe func(context.Context, Event)
+	// Sent is told of every request for a token before it is sent: refresh
+	// says that it renews one, again that nobody knows what became of the
+	// request before it. nil: nobody is.
+	Sent func(provider string, refresh, again bool)
+	Now  func() time.Time
+	Rand io.Reader
+}
+
+// Event is a call that has ended, in words of ours.
+type Event struct {
+	Tool          string
+	Provider      string // "" where none is known
+	Code          string // ok, or the fault's
+	CorrelationID string
+	Took          time.Duration
 }
 
 // DefaultLimit bounds the calls at work at once. A further one is answered

@@ -45,7 +45,7 @@ func (s *Set) Use(ctx context.Context, principal, ref string, need Need) (Live, 
 	r := &request{principal: principal, tool: use, correlation: s.correlation()}
 	start := s.o.Now()
 	live, err := s.use(ctx, r, ref, need)
-	s.logUse(r, err, s.o.Now().Sub(start))
+	s.logUse(ctx, r, err, s.o.Now().Sub(start))
 	return live, err
 }
 

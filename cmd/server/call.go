@@ -19,7 +19,7 @@ type callCommand struct {
 	config.Settings `embed:""`
 
 	Explain   bool     `help:"Send nothing; print the request to the provider as a curl line, its secrets masked."`
-	Tool      string   `arg:"" help:"create_access_token, refresh_token or create_user."`
+	Tool      string   `arg:"" complete:"create_access_token,refresh_token,create_user" help:"create_access_token, refresh_token or create_user."`
 	Arguments []string `arg:"" optional:"" name:"name=value" help:"The tool's arguments. name=@FILE takes the value from a file, name=- from stdin: a secret need not stand in the command line."`
 }
 

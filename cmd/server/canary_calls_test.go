@@ -88,6 +88,8 @@ var lines = []string{
 	`{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"%s"}}}`,
 	`{"jsonrpc":"2.0","id":1,"method":"ping","method":"%s"}`, `{"jsonrpc":"2.0","id":1,"method":"ping"} %s`, `{"jsonrpc":"2.0","id":1,"METHOD":"%s"}`,
 	`{"jsonrpc":"2.0","id":1,"result":{"a":"%s"},"method":"ping"}`, "\x00%s", "\xff%s", `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":"%s`,
+	`{"jsonrpc":"2.0","id":1,"method":"skills/get","params":{"uri":"skill://%s/SKILL.md"}}`, `{"jsonrpc":"2.0","id":1,"method":"skills/list","params":{"cursor":"%s"}}`,
+	`{"jsonrpc":"2.0","id":1,"method":"skills/get","params":["%s"]}`,
 }
 
 // TestCanaryLines does the same with messages that are no calls at all. Only

@@ -28,6 +28,7 @@ var mistyped = []string{
 	"doctor %", "doctor --%", "doctor --json=%", "doctor --offline=%", "tokens %", "tokens list %", "tokens show %", "tokens show --json %", "tokens show --%", "tokens show % %",
 	"config %", "config codex %", "config --client-secret=% codex", "config --expose=% codex", "demo %", "demo --%", "demo --json=%", "simulate %", "simulate --finapi-port=%", "simulate --%", "simulate --flinks-rotation=%",
 	"version %", "version --%", "help %", "reveal %", "vault rekey %", "vault rekey --new-key-file=%", "vault %", "vault accept %", "vault accept --all %", "vault backup /%/x", "vault restore %", "vault check %", "audit %", "audit list %", "audit list --since=%", "audit list --last=%", "audit verify %", "tokens reveal %", "tokens revoke %", "serve --token=%", "exec % -- true",
+	"capability %", "capability export %", "capability export --format=%", "capability export --environment=%", "capability check", "capability check %", "capability check --%",
 }
 
 // TestCanaryMistyped types secrets where they do not belong.

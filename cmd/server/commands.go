@@ -11,6 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"bankauth/internal/capability"
 	"bankauth/internal/config"
 )
 
@@ -38,13 +39,17 @@ type commands struct {
 	Vault  vaultCommand  `cmd:"" group:"By hand" help:"Check, back up, restore and rekey the vault."`
 	Audit  auditCommand  `cmd:"" group:"By hand" help:"List and verify what has happened to the vault's credentials."`
 
-	Serve   serveCommand   `cmd:"" group:"For many agents" help:"Serve MCP, health and metrics over HTTP."`
-	Clients clientsCommand `cmd:"" group:"For many agents" help:"Add, list and remove those who may call over HTTP with a static token."`
+	Serve      serveCommand      `cmd:"" group:"For many agents" help:"Serve MCP, health and metrics over HTTP."`
+	Clients    clientsCommand    `cmd:"" group:"For many agents" help:"Add, list and remove those who may call over HTTP with a static token."`
+	Capability capabilityCommand `cmd:"" group:"For many agents" help:"Export and check capability files (Naftiko, Ikanos)."`
 
 	Demo     demoCommand     `cmd:"" group:"To try and to test" help:"Play every provider's journey against the simulator, over MCP, and print each step."`
 	Simulate simulateCommand `cmd:"" group:"To try and to test" help:"Run the providers' simulator as a server of its own."`
 
-	Version versionCommand `cmd:"" group:"About this program" help:"Print the version, the commit and the Go release."`
+	Version    versionCommand    `cmd:"" group:"About this program" help:"Print the version, the commit and the Go release."`
+	Completion completionCommand `cmd:"" group:"About this program" help:"Print the completion script of a shell."`
+	Man        manCommand        `cmd:"" group:"About this program" help:"Print the man page."`
+	Complete   completeCommand   `cmd:"" group:"About this program" hidden:""`
 }
 
 // process is what a command works with: the streams and the environment.
@@ -106,7 +111,7 @@ func newParser(p *process, args []string) (*kong.Kong, error) {
 	return kong.New(&commands{}, only(args),
 		kong.Name("bankauth"), kong.Description(about), kong.Writers(p.out, p.err),
 		kong.NoDefaultHelp(), kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
-		p.env.Kong())
+		kong.Vars{"combined": capability.Combined}, p.env.Kong())
 }
 
 // only spares kong the commands that args do not name. Looking at all their

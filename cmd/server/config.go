@@ -17,7 +17,7 @@ type configCommand struct {
 
 	Egress bool `help:"Have the server run the proxy beside itself (bankauth stdio --egress)."`
 
-	Client string `arg:"" help:"The MCP host: claude-code, claude-desktop, vscode, cursor, codex or gemini."`
+	Client string `arg:"" complete:"claude-code,claude-desktop,vscode,cursor,codex,gemini" help:"The MCP host: claude-code, claude-desktop, vscode, cursor, codex or gemini."`
 }
 
 // Run prints the block to stdout, and what to do with it to stderr.

@@ -82,6 +82,8 @@ var volatile = []struct {
 	{regexp.MustCompile(`"subject":"[0-9a-f-]{36}"`), `"subject":"USER"`},
 	{regexp.MustCompile(`con_[a-z2-7]{32}`), "con_REF"},
 	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "HOST"},
+	{regexp.MustCompile(`sha256:[0-9a-f]{64}`), "sha256:DIGEST"},
+	{regexp.MustCompile(`"size":\d+`), `"size":0`},
 	{regexp.MustCompile(`"expires_in":\d+`), `"expires_in":0`},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`), "TIME"},
 	{regexp.MustCompile(`"correlation_id":"[0-9a-f]{16}"`), `"correlation_id":"ID"`},

@@ -17,6 +17,7 @@ import (
 	"bankauth/internal/fault"
 	"bankauth/internal/httpd"
 	"bankauth/internal/rest"
+	"bankauth/internal/trace"
 )
 
 type serveCommand struct {
@@ -34,14 +35,22 @@ func (c *serveCommand) Run(ctx context.Context, p *process) error {
 	}
 	m := newMemory(p.env, collectBusy, serverMemory)
 	defer m.start(ctx)()
+	tracing, err := p.env.Tracing()
+	if err != nil {
+		return err
+	}
 	beside, err := c.besideFlags.listen(ctx)
 	if err != nil {
 		return err
 	}
-	s, err := newServiceWith(ctx, p, c.Settings, extras{egress: forUsers(beside.address()), metrics: httpd.NewMetrics(thisRelease().Version)})
+	version := thisRelease().Version
+	o := &observer{metrics: httpd.NewMetrics(version), tracer: trace.New(ctx, tracing, version, newLog(c.Settings, p.err))}
+	defer o.close()
+	s, err := newServiceWith(ctx, p, c.Settings, extras{egress: forUsers(beside.address()), observer: o})
 	if err != nil {
 		return errors.Join(err, beside.close())
 	}
+	(&census{open: s.openVault}).watch(o.metrics)
 	return errors.Join(c.serve(ctx, p, s, m, beside), beside.close(), s.close())
 }
 
@@ -140,7 +149,8 @@ func (c *serveCommand) options(ctx context.Context, s *service, gate *auth.Gate)
 		Routes:  behind,
 		Open:    front,
 		Ready:   s.ready,
-		Metrics: s.metrics,
+		Metrics: s.observer.metrics,
+		Trace:   s.observer.tracer.Request,
 		Peers:   networks,
 		Origins: httpd.Origins{Hosts: c.AllowedHosts, Pages: c.AllowedOrigins, PublicURL: c.PublicURL},
 		Limits:  httpd.Limits{Connections: c.MaxConnections, Calls: c.MaxCalls, CallsEach: each, Drain: c.Drain},

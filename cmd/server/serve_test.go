@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/pem"
 	"io"
 	"math/big"
@@ -147,6 +148,82 @@ func TestServeRereads(t *testing.T) {
 		t.Errorf("%d %s %v", status, body, err)
 	}
 	terminate(t, s)
+}
+
+// Readiness names what is missing: the key, the store, or room for a file. What
+// an operator mends is seen without a new start.
+func TestServeReady(t *testing.T) {
+	ready := func(t *testing.T, url string) string {
+		t.Helper()
+		a, err := http.Get(url + "/health/ready")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Body.Close()
+		b, _ := io.ReadAll(a.Body)
+		return a.Status[:3] + " " + strings.TrimSpace(string(b))
+	}
+	const well = `200 {"status":"ok","checks":{"disk":true,"key":true,"store":true}}`
+	for name, c := range map[string]struct {
+		spoil func(t *testing.T, dir string) (mend func())
+		env   string
+		said  string
+	}{
+		"key": {func(*testing.T, string) func() { return nil }, "BANKAUTH_VAULT_KEY=" + base64.StdEncoding.EncodeToString(make([]byte, 32)), `503 {"status":"unavailable","checks":{"disk":true,"key":false,"store":false}}`},
+		"store": {func(t *testing.T, dir string) func() {
+			for _, name := range []string{"vault.db-wal", "vault.db-shm"} {
+				_ = os.Remove(filepath.Join(dir, name))
+			}
+			whole, err := os.ReadFile(dir + "/vault.db")
+			if err == nil {
+				err = os.WriteFile(dir+"/vault.db", []byte("not a store"), 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			return func() { _ = os.WriteFile(dir+"/vault.db", whole, 0o600) }
+		}, "", `503 {"status":"unavailable","checks":{"disk":true,"key":true,"store":false}}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, env := simulation(t)
+			shell(t, env, "call", "create_access_token", "provider=flinks", "grant_type=client_credentials")
+			dir, _ := strings.CutPrefix(env[len(env)-1], "BANKAUTH_DATA_DIR=")
+			mend := c.spoil(t, dir)
+			if c.env != "" {
+				env = append(env, c.env)
+			}
+			s := start(t, env, "serve", "--listen", "127.0.0.1:0")
+			url := where(t, s)
+			if got := ready(t, url); got != c.said {
+				t.Errorf("got %s, want %s", got, c.said)
+			}
+			if mend != nil {
+				mend()
+				eventually(t, "it is ready", func() bool { return ready(t, url) == well })
+			}
+			terminate(t, s)
+		})
+	}
+	t.Run("disk", func(t *testing.T) {
+		_, env := simulation(t)
+		dir, _ := strings.CutPrefix(env[len(env)-1], "BANKAUTH_DATA_DIR=")
+		s := start(t, env, "serve", "--listen", "127.0.0.1:0")
+		url := where(t, s)
+		if got := ready(t, url); got != well {
+			t.Errorf("got %s, want %s", got, well)
+		}
+		if err := os.Rename(dir, dir+".gone"); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it is not ready", func() bool {
+			return ready(t, url) == `503 {"status":"unavailable","checks":{"disk":false,"key":true,"store":true}}`
+		})
+		if err := os.Rename(dir+".gone", dir); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it is ready again", func() bool { return ready(t, url) == well })
+		terminate(t, s)
+	})
 }
 
 // certify writes a certificate for 127.0.0.1 and its key.

@@ -11,6 +11,7 @@ import (
 
 	"bankauth/internal/config"
 	"bankauth/internal/fault"
+	"bankauth/internal/skill"
 	"bankauth/internal/stdio"
 	"bankauth/tools"
 )
@@ -48,11 +49,13 @@ func (c *stdioCommand) Run(ctx context.Context, p *process) error {
 type conversation struct {
 	tools   *tools.Set
 	mcp     *server.MCPServer
-	session *session // of the one client of a stdio process
+	session *session     // of the one client of a stdio process
+	skill   *skill.Skill // nil where there is none
 }
 
 func newConversation(ctx context.Context, s *service, principal func(context.Context) string) *conversation {
 	c := &conversation{tools: s.tools, mcp: s.tools.Server(thisRelease().Version, principal), session: newSession()}
+	c.skill = offerSkill(c.mcp)
 	// It fails only for an id that is taken, and this server is new.
 	_ = c.mcp.RegisterSession(ctx, c.session)
 	return c
@@ -72,6 +75,11 @@ func (c *conversation) answer(ctx context.Context, session *session, m stdio.Mes
 	case mcp.JSONRPCResponse:
 		return stdio.Reply{Result: tools.Encode(answer.Result)}
 	case mcp.JSONRPCError:
+		if answer.Error.Code == mcp.METHOD_NOT_FOUND {
+			if reply, ours := c.skills(m); ours {
+				return reply
+			}
+		}
 		return stdio.Reply{Error: refusal(m.Method, session.ProtocolVersion() == "", answer.Error)}
 	}
 	return stdio.Reply{} // a notification's

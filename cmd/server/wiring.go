@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -12,7 +13,6 @@ import (
 	"bankauth/internal/config"
 	"bankauth/internal/consent"
 	"bankauth/internal/fault"
-	"bankauth/internal/httpd"
 	"bankauth/internal/secret"
 	"bankauth/internal/simulator"
 	"bankauth/internal/vault"
@@ -34,9 +34,11 @@ type service struct {
 	log      zerolog.Logger
 	tools    *tools.Set
 	consents *consent.Consents
-	metrics  *httpd.Metrics // nil: nobody counts
+	observer *observer // nil: nobody counts
 
 	simulator *simulator.Simulator // nil unless a provider is simulated
+
+	unready atomic.Bool // when readiness was last asked for
 
 	mu    sync.Mutex
 	vault *vault.Vault // nil until it is needed
@@ -49,12 +51,12 @@ func newService(ctx context.Context, p *process, settings config.Settings) (*ser
 
 // extras are what a command adds to the settings. The zero extras add nothing.
 type extras struct {
-	egress  func(ctx context.Context, principal string) string // tools.Options.Egress
-	metrics *httpd.Metrics                                     // counts calls and exchanges
+	egress   func(ctx context.Context, principal string) string // tools.Options.Egress
+	observer *observer                                          // is told of calls and exchanges
 }
 
 func newServiceWith(ctx context.Context, p *process, settings config.Settings, more extras) (*service, error) {
-	s := &service{env: p.env, settings: settings, log: newLog(settings, p.err), metrics: more.metrics}
+	s := &service{env: p.env, settings: settings, log: newLog(settings, p.err), observer: more.observer}
 	documents, err := offered(p.env, settings)
 	if err != nil {
 		return nil, err
@@ -71,8 +73,8 @@ func newServiceWith(ctx context.Context, p *process, settings config.Settings, m
 	o := tools.Options{
 		Banks: banks, Vault: s.openVault, Consents: s.consents, Egress: more.egress, Exposure: tools.Exposure(settings.Expose), Log: s.log,
 	}
-	if s.metrics != nil {
-		o.Observe = s.metrics.Call
+	if s.observer != nil {
+		o.Observe, o.Sent = s.observer.call, s.observer.metrics.Sent
 	}
 	s.tools, err = tools.New(o)
 	if err != nil {
@@ -159,8 +161,10 @@ func (s *service) banks(ctx context.Context, all []*schema.Provider) ([]tools.Ba
 			}
 		}
 		o.Transport, o.UserAgent = transport, agent
-		if s.metrics != nil {
-			o.Observe = func(status int, took time.Duration) { s.metrics.Upstream(p.Name, status, took) }
+		if s.observer != nil {
+			o.Observe = func(ctx context.Context, status int, took time.Duration) {
+				s.observer.exchange(ctx, p.Name, status, took)
+			}
 		}
 		client, err := providers.New(p, o)
 		if err != nil {

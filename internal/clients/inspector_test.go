@@ -46,6 +46,7 @@ func TestInspector(t *testing.T) {
 			s := simulate(t, program)
 			i := inspection{node: n, program: program, env: s.env, era: era}
 			i.lists(t)
+			i.verifies(t)
 			i.refuses(t, "create_access_token", map[string]any{"provider": "flinks"}, "invalid_argument")
 			for name, bank := range s.banks {
 				i.consents(t, name, bank)
@@ -191,16 +192,7 @@ func (i inspection) call(t *testing.T, tool string, arguments map[string]any) (o
 
 func (i inspection) ask(t *testing.T, args ...string) (output, int, []byte) {
 	t.Helper()
-	line := []string{"--cli", "-q", "--protocol-era", i.era, "--format", "json"}
-	if i.url != "" {
-		line = append(append(line, "--server-url", i.url, "--transport", i.transport), args...)
-	} else {
-		for name, value := range i.env {
-			line = append(line, "-e", name+"="+value)
-		}
-		line = append(append(line, args...), "--", i.program, "stdio")
-	}
-	got := i.node.run(t, inspector, line...)
+	got := i.run(t, args...)
 	var printed struct {
 		Result output `json:"result"`
 	}
@@ -210,4 +202,16 @@ func (i inspection) ask(t *testing.T, args ...string) (output, int, []byte) {
 		}
 	}
 	return printed.Result, got.code, got.stderr
+}
+
+func (i inspection) run(t *testing.T, args ...string) answer {
+	t.Helper()
+	line := []string{"--cli", "-q", "--protocol-era", i.era, "--format", "json"}
+	if i.url != "" {
+		return i.node.run(t, inspector, append(append(line, "--server-url", i.url, "--transport", i.transport), args...)...)
+	}
+	for name, value := range i.env {
+		line = append(line, "-e", name+"="+value)
+	}
+	return i.node.run(t, inspector, append(append(line, args...), "--", i.program, "stdio")...)
 }

@@ -74,14 +74,20 @@ type answer struct {
 	code           int
 }
 
-// run runs a script of the folder js/ to its end.
+// run runs a script of the folder js/ to its end, in that folder.
 func (n node) run(t *testing.T, script string, args ...string) answer {
+	t.Helper()
+	return n.runIn(t, n.folder, script, args...)
+}
+
+// runIn runs a script of the folder js/ to its end, in the folder dir.
+func (n node) runIn(t *testing.T, dir, script string, args ...string) answer {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, n.program, append([]string{filepath.FromSlash(script)}, args...)...)
-	cmd.Dir = n.folder
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + n.home, "REDOCLY_TELEMETRY=off", "NO_COLOR=1"}
+	cmd := exec.CommandContext(ctx, n.program, append([]string{filepath.Join(n.folder, filepath.FromSlash(script))}, args...)...)
+	cmd.Dir = dir
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + n.home, "REDOCLY_TELEMETRY=off", "DISABLE_TELEMETRY=1", "NO_COLOR=1"}
 	cmd.WaitDelay = 5 * time.Second
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

@@ -62,7 +62,7 @@ func TestSDKOverHTTP(t *testing.T) {
 	program := build(t)
 	over := func(t *testing.T, script, transport, path, era string) {
 		s := simulate(t, program)
-		play(t, n, script, options{URL: serve(t, program, s.env) + path, Transport: transport, Banks: s.banks, Era: era})
+		play(t, n, script, options{URL: serve(t, program, s.env, "--egress") + path, Transport: transport, Banks: s.banks, Era: era})
 	}
 	for _, sdk := range sdks {
 		t.Run(sdk.name, func(t *testing.T) { over(t, sdk.script, "http", "/mcp", sdk.era) })

@@ -1,5 +1,6 @@
 // Package hosts writes the configuration with which an MCP host starts
-// bankauth over stdio.
+// bankauth over stdio: as a block for the host's own file (Block), and inside
+// the packages that people install (Manifests).
 //
 // Hosts pass few or none of their own variables on, so every block names those
 // that bankauth reads. A credential is there as the host's own kind of
@@ -60,13 +61,7 @@ type block struct {
 	command     string
 	args        []string
 	env         map[string]string // plain values and references
-	credentials []credential      // in the order of the providers
-}
-
-type credential struct {
-	variable string
-	title    string
-	secret   bool
+	credentials []question        // in the order of the providers
 }
 
 // Names returns the hosts that Block knows.
@@ -128,17 +123,16 @@ func (o Options) block(h host) (block, error) {
 }
 
 func (b *block) addProvider(h host, provider string) {
-	prefix := config.Prefix(provider)
-	for _, c := range []credential{
-		{prefix + "_CLIENT_ID", provider + " client id", false},
-		{prefix + "_CLIENT_SECRET", provider + " client secret", true},
-	} {
-		b.credentials = append(b.credentials, c)
-		for variable, reference := range h.refer(c.variable, c.secret) {
+	for _, q := range questions(provider) {
+		if q.fallback != "" { // not a credential
+			if _, set := b.env[q.variable]; !set {
+				b.env[q.variable] = q.fallback
+			}
+			continue
+		}
+		b.credentials = append(b.credentials, q)
+		for variable, reference := range h.refer(q.variable, q.secret) {
 			b.env[variable] = reference
 		}
-	}
-	if _, set := b.env[prefix+"_ENVIRONMENT"]; !set {
-		b.env[prefix+"_ENVIRONMENT"] = config.Sandbox
 	}
 }

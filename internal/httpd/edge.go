@@ -15,6 +15,10 @@ import (
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	defer working(r).done(r)
+	ended := func(string, int) {}
+	if s.o.Trace != nil {
+		r, ended = s.o.Trace(r)
+	}
 	seen := &answer{ResponseWriter: w}
 	returned := false
 	defer func() {
@@ -22,6 +26,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.recovered(seen, recover())
 		}
 		s.log(r, seen, time.Since(began))
+		ended(route(r.Pattern), seen.code())
 	}()
 	if s.conns != nil && s.conns.pressed.Load() || s.leaving() {
 		closing(seen) // somebody waits for the place, or is to look for another server

@@ -87,6 +87,9 @@ type Options struct {
 	Leaving <-chan struct{}
 	// Metrics counts; nil: nobody does, and there is no /metrics.
 	Metrics *Metrics
+	// Trace is told of every request, hands back the one to go on with, and is
+	// told how it ended, with the server's own name of its route. nil: nobody is.
+	Trace func(*http.Request) (r *http.Request, end func(route string, status int))
 
 	// TLS is what HTTPS is served with; nil: HTTP.
 	TLS *tls.Config

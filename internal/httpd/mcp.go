@@ -155,7 +155,7 @@ func (s *Server) request(ctx context.Context, w http.ResponseWriter, r *http.Req
 // busy counts a call that is one too many.
 func (s *Server) busy() {
 	if s.o.Metrics != nil {
-		s.o.Metrics.busy.Inc()
+		s.o.Metrics.count(busyTotal)
 	}
 }
 

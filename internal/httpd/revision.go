@@ -28,10 +28,14 @@ const (
 
 func known(revision string) bool { return slices.Contains(revisions, revision) }
 
-// unsupported tells a client which revisions to fall back to.
+// unsupported tells a client which revisions to fall back to. What it asked for
+// is repeated where it may be a revision's name; else it may be anything.
 func unsupported(requested string, supported []string) *stdio.Error {
+	if len(requested) > 2*len(firstModern) || strings.Trim(strings.TrimPrefix(requested, "v"), "0123456789.-") != "" {
+		requested = ""
+	}
 	return &stdio.Error{Code: codeRevision, Message: "this server does not know the protocol's revision that was named, or not over this transport",
-		Data: map[string]any{"supported": supported, "requested": requested[:min(len(requested), 2*len(firstModern))]}}
+		Data: map[string]any{"supported": supported, "requested": requested}}
 }
 
 // isModern reports whether the revision is one without a handshake.

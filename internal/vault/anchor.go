@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
+	"time"
 )
 
 // anchor is the file vault.head: the link of the audit that was last known to
@@ -135,6 +138,9 @@ func (v *Vault) recall(ctx context.Context) error {
 		return err
 	}
 	if how == putBack {
+		if err := v.folder.keepCopy(v.now()); err != nil {
+			return err
+		}
 		if err := v.doubt(); err != nil {
 			return err
 		}
@@ -143,4 +149,31 @@ func (v *Vault) recall(ctx context.Context) error {
 		}
 	}
 	return v.anchor.put(head, true)
+}
+
+// keepCopy copies the store and its journal as they lie, beside them: what is
+// missing from them may have been damaged only, and the first write ends it.
+func (f folder) keepCopy(at time.Time) error {
+	for _, path := range []string{f.store(), f.journal()} {
+		end := strings.TrimPrefix(path, f.store())
+		err := copyNew(f.store()+".put-back-"+at.UTC().Format("20060102T150405Z")+end, path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) {
+			return refuse("the vault was put back, and what it was cannot be copied first", "make room in "+string(f)+", and start again", err)
+		}
+	}
+	return nil
+}
+
+func copyNew(to, from string) (err error) {
+	r, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	w, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, r)
+	return errors.Join(err, w.Sync(), w.Close())
 }

@@ -178,6 +178,9 @@ func openBackup(ctx context.Context, path string) (*backup, error) {
 	case h.schema < schemaVersion:
 		return nil, refuse("the backup was written by an older bankauth", "put it as vault.db, with its key, into a folder of its own and name that with --data-dir: the first command brings it up to date; then make a backup of that", nil)
 	}
+	if !h.fits(info.Size()) {
+		return nil, refuse("the backup is damaged", "nothing was changed; take another backup", nil)
+	}
 	_, err = os.Stat(path + "-wal")
 	db, err := openSurvey(path, errors.Is(err, fs.ErrNotExist))
 	if err != nil {

@@ -162,7 +162,11 @@ func openSQL(dsn string, conns int) (*sql.DB, error) {
 }
 
 // header is what the first 100 bytes of the file say (sqlite.org/fileformat2.html §1.3).
-type header struct{ application, schema int }
+type header struct{ application, schema, page int }
+
+// fits reports whether a file of so many bytes has no part of a page. SQLite
+// takes what is missing for zeros.
+func (h header) fits(size int64) bool { return h.page > 0 && size%int64(h.page) == 0 }
 
 var errNotSQLite = errors.New("not an SQLite file")
 
@@ -173,6 +177,7 @@ func parseHeader(b []byte) (header, error) {
 	return header{
 		application: int(binary.BigEndian.Uint32(b[68:])),
 		schema:      int(binary.BigEndian.Uint32(b[60:])),
+		page:        int(binary.BigEndian.Uint16(b[16:])), // 1 stands for 65,536, which none of ours has
 	}, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"bankauth/internal/fault"
 	"bankauth/internal/secret"
 )
 
@@ -48,6 +49,15 @@ const (
 	sourceMemory     = "memory"
 )
 
+// ErrKey is behind every error that says that the vault's key cannot be had, or
+// is not this vault's.
+var ErrKey = errors.New("the vault's key cannot be used")
+
+// keyless is refuse for want of the key.
+func keyless(message, hint string, cause error) *fault.Fault {
+	return refuse(message, hint, errors.Join(ErrKey, cause))
+}
+
 // userKey is the key and where it came from.
 type userKey struct {
 	bytes  []byte
@@ -60,11 +70,11 @@ type userKey struct {
 func (k Key) given() (*userKey, error) {
 	switch {
 	case !k.Value.IsZero() && k.File != "":
-		return nil, refuse("two keys are given for the vault", "set only one of "+k.variable()+" and "+k.variable()+"_FILE", nil)
+		return nil, keyless("two keys are given for the vault", "set only one of "+k.variable()+" and "+k.variable()+"_FILE", nil)
 	case !k.Value.IsZero():
 		b, err := parseKey(k.Value.Reveal())
 		if err != nil {
-			return nil, refuse(k.variable()+" is not a key", "set it to 32 bytes in base64, such as `openssl rand -base64 32` prints", err)
+			return nil, keyless(k.variable()+" is not a key", "set it to 32 bytes in base64, such as `openssl rand -base64 32` prints", err)
 		}
 		return &userKey{bytes: b, source: sourceValue}, nil
 	case k.File != "":
@@ -94,7 +104,7 @@ func (k Key) existing(f folder, m meta) (*userKey, error) {
 		return u, err
 	}
 	if k.Keyring && m.source != sourceKeyring {
-		return nil, refuse("the vault's key is not in the OS keyring, as BANKAUTH_VAULT_KEY asks (it came from the "+m.source+")",
+		return nil, keyless("the vault's key is not in the OS keyring, as BANKAUTH_VAULT_KEY asks (it came from the "+m.source+")",
 			"unset BANKAUTH_VAULT_KEY, or set BANKAUTH_DATA_DIR to another folder for a vault with its key in the keyring", nil)
 	}
 	switch m.source {
@@ -103,7 +113,7 @@ func (k Key) existing(f folder, m meta) (*userKey, error) {
 	case sourceOwn:
 		return fitting(m, func(next bool) (*userKey, error) { return fromFolder(f, next) })
 	}
-	return nil, refuse("the vault was made with a key of your own, which is not set",
+	return nil, keyless("the vault was made with a key of your own, which is not set",
 		"set BANKAUTH_VAULT_KEY or BANKAUTH_VAULT_KEY_FILE to the key it was made with", nil)
 }
 
@@ -128,12 +138,12 @@ func fromKeyring(m meta, next bool) (*userKey, error) {
 	}
 	text, err := keyringGet(account)
 	if err != nil {
-		return nil, refuse("the vault's key is in the OS keyring, which does not give it",
+		return nil, keyless("the vault's key is in the OS keyring, which does not give it",
 			"unlock the keyring of your desktop session and call again", err)
 	}
 	b, err := parseKey(text)
 	if err != nil {
-		return nil, refuse("the OS keyring's entry for bankauth is not a key", "restore the entry "+account+" of service bankauth", err)
+		return nil, keyless("the OS keyring's entry for bankauth is not a key", "restore the entry "+account+" of service bankauth", err)
 	}
 	return &userKey{bytes: b, source: sourceKeyring}, nil
 }
@@ -173,11 +183,11 @@ func (k Key) first(f folder, account string, random io.Reader) (*userKey, error)
 		return &userKey{bytes: b, source: sourceKeyring}, nil
 	}
 	if k.Keyring {
-		return nil, refuse("no OS keyring answers, and BANKAUTH_VAULT_KEY asks for one",
+		return nil, keyless("no OS keyring answers, and BANKAUTH_VAULT_KEY asks for one",
 			"unlock the keyring of your desktop session, or unset BANKAUTH_VAULT_KEY for a key file, or set it to 32 bytes in base64", nil)
 	}
 	if err := writeKeyFile(f, text); err != nil {
-		return nil, refuse("the vault's key file cannot be written", "give your user write access to "+string(f), err)
+		return nil, keyless("the vault's key file cannot be written", "give your user write access to "+string(f), err)
 	}
 	return &userKey{bytes: b, source: sourceOwn, path: f.key()}, nil
 }
@@ -200,15 +210,15 @@ func keyIn(what, where, path string, there bool, err error) ([]byte, error) {
 		return nil, err
 	}
 	if !there {
-		return nil, refuse(what+" is missing", "put the key back at "+where+"; without it nobody can open this vault", fs.ErrNotExist)
+		return nil, keyless(what+" is missing", "put the key back at "+where+"; without it nobody can open this vault", fs.ErrNotExist)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, refuse(what+" cannot be read", "give your user access to "+where, err)
+		return nil, keyless(what+" cannot be read", "give your user access to "+where, err)
 	}
 	b, err := parseKey(string(text))
 	if err != nil {
-		return nil, refuse(what+" holds no key", "put 32 bytes in base64 into "+where, err)
+		return nil, keyless(what+" holds no key", "put 32 bytes in base64 into "+where, err)
 	}
 	return b, nil
 }

@@ -80,6 +80,11 @@ func look(ctx context.Context, f folder, still bool) (meta, error) {
 	if err != nil {
 		return meta{}, err
 	}
+	if still { // beside a journal a page may be half written: it is whole in there
+		if info, err := os.Stat(f.store()); err != nil || !h.fits(info.Size()) {
+			return meta{}, damaged(f, err)
+		}
+	}
 	db, err := openSurvey(f.store(), still)
 	if err != nil {
 		return meta{}, storeFault(err)

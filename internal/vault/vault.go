@@ -266,7 +266,7 @@ func (m meta) fits(key *userKey) error {
 	if bytes.Equal(keyID(key.bytes, m.vaultID), m.keyID) {
 		return nil
 	}
-	return refuse("the vault's key does not fit", "nothing was changed; give the key that this vault was made with (it came from the "+m.source+
+	return keyless("the vault's key does not fit", "nothing was changed; give the key that this vault was made with (it came from the "+m.source+
 		"), or set BANKAUTH_DATA_DIR to another folder", nil)
 }
 

@@ -1,0 +1,284 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v4"
+
+	"bankauth/internal/hosts"
+)
+
+// TestMain works from the repository's root, as the command does.
+func TestMain(m *testing.M) {
+	if err := os.Chdir(filepath.Join("..", "..")); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+func TestManifestsAreCurrent(t *testing.T) {
+	files, err := hosts.Manifests(release())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if body, err := os.ReadFile(f.Path); err != nil || !bytes.Equal(body, f.Body) {
+			t.Errorf("%s is not what go run ./internal/pack writes: %v", f.Path, err)
+		}
+	}
+}
+
+// fits holds a document against the schema in testdata.
+func fits(t *testing.T, schema, format string, body []byte) error {
+	t.Helper()
+	var v any
+	var err error
+	if format == "yaml" {
+		if err = yaml.Unmarshal(body, &v); err == nil {
+			body, err = json.Marshal(v)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, err = jsonschema.UnmarshalJSON(bytes.NewReader(body)); err != nil {
+		t.Fatal(err)
+	}
+	s, err := jsonschema.NewCompiler().Compile(filepath.Join("internal", "pack", "testdata", schema))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Validate(v)
+}
+
+func TestManifestsFitTheirSchemas(t *testing.T) {
+	bundle := filepath.Join(t.TempDir(), "a.mcpb")
+	if err := os.WriteFile(bundle, []byte("a bundle"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var registry bytes.Buffer
+	if err := printRegistry(&registry, bundle); err != nil || !strings.Contains(registry.String(), "/releases/download/v"+version+"/bankauth-"+version+".mcpb") {
+		t.Errorf("%v: %s", err, registry.Bytes())
+	}
+	for _, c := range []struct {
+		schema, format, file string
+		body                 []byte
+		drop                 string // without this it must not fit
+	}{
+		{"server.schema.json", "json", "server.json", nil, `"version"`},
+		{"server.schema.json", "json", "", registry.Bytes(), `"version"`},
+		{"mcpb.schema.json", "json", "packaging/mcpb/manifest.json", nil, `"entry_point"`},
+		{"goreleaser.schema.json", "yaml", ".goreleaser.yaml", nil, "goarch"},
+	} {
+		body := c.body
+		if c.file != "" {
+			var err error
+			if body, err = os.ReadFile(c.file); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := fits(t, c.schema, c.format, body); err != nil {
+			t.Errorf("%s: %v", c.file, err)
+		}
+		if fits(t, c.schema, c.format, bytes.Replace(body, []byte(c.drop), []byte(c.drop[:len(c.drop)-1]+"X"+c.drop[len(c.drop)-1:]), 1)) == nil {
+			t.Errorf("%s also fits without %s", c.file, c.drop)
+		}
+	}
+}
+
+// TestReleaseIsBuiltInOneWay: goreleaser, the Dockerfile and this command build
+// with the same flags and for the same platforms.
+func TestReleaseIsBuiltInOneWay(t *testing.T) {
+	var config struct {
+		Builds []struct {
+			Env, Flags, LDFlags, GoOS, GoArch []string
+		}
+	}
+	body, err := os.ReadFile(".goreleaser.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var raw any
+	if err := yaml.Unmarshal(body, &raw); err != nil {
+		t.Fatal(err)
+	}
+	if body, err = json.Marshal(raw); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(body, &config); err != nil {
+		t.Fatal(err)
+	}
+	b := config.Builds[0]
+	var platforms []hosts.Platform
+	for _, system := range b.GoOS {
+		for _, processor := range b.GoArch {
+			platforms = append(platforms, hosts.Platform{OS: system, Arch: processor})
+		}
+	}
+	if !slices.Equal(platforms, hosts.Platforms()) || !slices.Equal(b.Env, []string{"CGO_ENABLED=0"}) || !slices.Equal(b.Flags, []string{"-trimpath", "-modfile=build/release/go.mod"}) || !slices.Equal(b.LDFlags, []string{stripped}) {
+		t.Errorf(".goreleaser.yaml builds otherwise: %+v", b)
+	}
+	ci, err := os.ReadFile(".ci/run")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(ci, []byte("go install "+lister+" ")) {
+		t.Errorf(".ci/run has not %s", lister)
+	}
+	docker, err := os.ReadFile("Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"\nRUN go run ./internal/pack -prepare\n",
+		`RUN CGO_ENABLED=0 go build -trimpath -modfile=build/release/go.mod -ldflags="` + stripped + `" `,
+		`LABEL io.modelcontextprotocol.server.name="` + hosts.RegistryID + `"`,
+		`"` + hosts.Repository + `"`,
+		"\nUSER 65532:65532\n", "\nENTRYPOINT [\"/usr/local/bin/bankauth\"]\nCMD [\"stdio\"]\n",
+	} {
+		if !bytes.Contains(docker, []byte(want)) {
+			t.Errorf("the Dockerfile does not have %s", want)
+		}
+	}
+}
+
+// TestNothingRunsAtInstallation: no npm package has a script, and each is for
+// one platform or for all.
+func TestNothingRunsAtInstallation(t *testing.T) {
+	all := map[string][]byte{}
+	for _, p := range hosts.Platforms() {
+		body, err := release().NPMBinary(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[p.OS+"/"+p.Arch] = body
+	}
+	main, err := os.ReadFile("packaging/npm/package.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all["main"] = main
+	names := map[string]string{}
+	var optional map[string]string
+	for where, body := range all {
+		var p struct {
+			Name, Version, McpName string
+			Scripts, Optional      map[string]string
+			OptionalDependencies   map[string]string
+			OS, CPU                []string
+		}
+		if err := json.Unmarshal(body, &p); err != nil {
+			t.Fatal(err)
+		}
+		if p.Scripts != nil {
+			t.Errorf("%s has scripts", where)
+		}
+		if where == "main" {
+			optional = p.OptionalDependencies
+			if p.McpName != hosts.RegistryID {
+				t.Errorf("mcpName is %q", p.McpName)
+			}
+			continue
+		}
+		names[p.Name] = p.Version
+		if want := "@bankauth/bankauth-" + strings.Join(p.OS, ",") + "-" + strings.Join(p.CPU, ","); p.Name != want {
+			t.Errorf("%s is called %s, and the launcher looks for %s", where, p.Name, want)
+		}
+	}
+	if len(names) != 6 || len(optional) != 6 {
+		t.Errorf("%d packages, %d dependencies", len(names), len(optional))
+	}
+	for name, version := range names {
+		if optional[name] != version {
+			t.Errorf("%s is not among the dependencies", name)
+		}
+	}
+}
+
+// TestReleaseIsSmall builds the binary as it is released: stripped below 30 MB,
+// without cgo, and on Linux without a dynamic linker.
+func TestReleaseIsSmall(t *testing.T) {
+	const most = 30_000_000
+	program := filepath.Join(t.TempDir(), "bankauth")
+	if err := compile(hosts.Platform{OS: "linux", Arch: runtime.GOARCH}, program, stripped); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d bytes of %d", len(file), most)
+	if len(file) >= most {
+		t.Errorf("the release binary has %d bytes, and may have %d; go run ./internal/pack -sizes says what is in it", len(file), most)
+	}
+	if bytes.Contains(file, []byte("/ld-linux")) || bytes.Contains(file, []byte("/ld-musl")) {
+		t.Error("it wants a dynamic linker")
+	}
+	if home, err := os.UserHomeDir(); err == nil && len(home) > 5 && bytes.Contains(file, []byte(home)) {
+		t.Error("it has the path of this machine's home folder")
+	}
+}
+
+// TestSizes: the table speaks of each module that is big, and adds up.
+func TestSizes(t *testing.T) {
+	var out bytes.Buffer
+	if err := printSizes(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"modernc.org/sqlite", "github.com/pb33f/libopenapi", "github.com/mark3labs/mcp-go", "bankauth", "the binary, stripped"} {
+		if !regexp.MustCompile(`(?m)^\| \d+\.\d\d MB \| \d+\.\d\d MB \| \**` + want).Match(out.Bytes()) {
+			t.Errorf("there is no row for %s:\n%s", want, out.Bytes())
+		}
+	}
+}
+
+// TestLaunchScriptPicks runs the bundle's script with a uname that says what it
+// is told.
+func TestLaunchScriptPicks(t *testing.T) {
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("there is no sh on the PATH")
+	}
+	dir, bin := t.TempDir(), t.TempDir()
+	script, err := os.ReadFile("packaging/mcpb/launch.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{
+		filepath.Join(dir, "launch.sh"): string(script),
+		filepath.Join(bin, "uname"):     "#!/bin/sh\n[ \"$1\" = -s ] && echo \"$S\" || echo \"$M\"\n",
+	}
+	for _, p := range hosts.Platforms() {
+		name := "bankauth-" + p.OS + "-" + p.Arch
+		files[filepath.Join(dir, name)] = "#!/bin/sh\necho " + name + " \"$@\"\n"
+	}
+	for path, text := range files {
+		mode := os.FileMode(0o644) // as some hosts unpack
+		if strings.HasSuffix(path, "uname") {
+			mode = 0o755
+		}
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct{ system, machine, want string }{
+		{"Linux", "x86_64", "linux-amd64"}, {"Linux", "aarch64", "linux-arm64"}, {"Darwin", "arm64", "darwin-arm64"}, {"Darwin", "x86_64", "darwin-amd64"},
+	} {
+		cmd := exec.Command(sh, filepath.Join(dir, "launch.sh"), "stdio", "a b")
+		cmd.Env = []string{"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"), "S=" + c.system, "M=" + c.machine}
+		out, err := cmd.CombinedOutput()
+		if got := strings.TrimSpace(string(out)); err != nil || got != "bankauth-"+c.want+" stdio a b" {
+			t.Errorf("%s %s: %v, %s", c.system, c.machine, err, got)
+		}
+	}
+}
