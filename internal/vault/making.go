@@ -179,8 +179,12 @@ func (m *Making) Done(user string, password secret.Value) error {
 }
 
 // Heard says that the caller has the answer: the same call again makes another
-// user.
-func (m *Making) Heard() { m.v.heard(m.attempt.name) }
+// user, also where another process gets it at once.
+func (m *Making) Heard() {
+	v, name := m.v, []string{m.attempt.name}
+	v.heard(m.attempt.name)
+	v.settleHeard(name, v.writer.do(false, func(t *transaction) error { return v.forgetAttempts(t, name) }))
+}
 
 // Unknown ends a making of which nobody knows what became. Its id and password
 // stay for the next call like this one; password, unless it is zero, is what

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"bankauth/internal/secret"
 	"bankauth/internal/token"
 	"bankauth/internal/vault"
 )
@@ -137,5 +138,31 @@ func TestASpentGrantOutlivesAFailingStore(t *testing.T) {
 	}
 	if got, err := v.Get(context.Background(), me, r.Ref); err != nil || !got.Token.Refresh.Equal(r.Token.Refresh) {
 		t.Errorf("the store has another refresh token: %v", err)
+	}
+}
+
+// The same call again is for another user once its answer was heard, also in
+// another process, and for the same one where nobody may have heard it.
+func TestAnotherProcessMakesAnotherUser(t *testing.T) {
+	dir := folder(t)
+	servers := []*vault.Vault{open(t, withKey(dir)), open(t, withKey(dir))}
+	users := map[string]bool{}
+	for i, heard := range []bool{true, true, false, true, true} {
+		proposed := "user" + strconv.Itoa(i)
+		m, err := servers[i%2].Make(t.Context(), vault.NewUser{Call: "args {}", Password: secret.New("p" + proposed),
+			Account: vault.Account{Principal: me, Provider: "finapi", Environment: "sandbox", Client: "c", User: proposed}}, vault.Policy{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		users[m.Account().User] = true
+		if err := m.Done("", m.Password); err != nil {
+			t.Fatal(err)
+		}
+		if heard {
+			m.Heard()
+		}
+	}
+	if len(users) != 4 || users["user3"] {
+		t.Errorf("the users are %v; the fourth call repeats the third", users)
 	}
 }
