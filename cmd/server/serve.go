@@ -117,6 +117,9 @@ func (c *serveCommand) options(ctx context.Context, s *service, gate *auth.Gate)
 	s.consents.ServedAt(c.PublicURL, gate.Whose)
 	front[consent.Path] = s.consents
 	front[auth.MetadataPath], front[auth.MetadataPath+"/"] = gate.Metadata(), gate.Metadata()
+	if err := mountSkill(front, s.tools); err != nil {
+		return httpd.Options{}, err
+	}
 	each := c.MaxCallsPerCaller
 	if each == 0 && !gate.Open() {
 		each = max(1, c.MaxCalls/4)

@@ -71,6 +71,9 @@ func TestInspectorOverHTTP(t *testing.T) {
 			s := simulate(t, program)
 			i := inspection{node: n, era: c.era, url: serve(t, program, s.env) + c.path, transport: c.transport}
 			i.lists(t)
+			if c.transport == "http" {
+				i.verifies(t)
+			}
 			i.refuses(t, "create_access_token", map[string]any{"provider": "flinks"}, "invalid_argument")
 			i.consents(t, "fintecture", s.banks["fintecture"])
 			if c.era == "modern" {

@@ -2,6 +2,7 @@ package httpd
 
 import (
 	"net/http"
+	"path"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -48,6 +49,9 @@ func (s *Server) refusal(r *http.Request) *problem.Problem {
 		p := problem.Of(f, "").With(http.StatusForbidden)
 		p.Title = http.StatusText(http.StatusForbidden)
 		return &p
+	}
+	if given := r.URL.EscapedPath(); path.Clean("/"+given) != "/"+strings.Trim(given, "/") {
+		return status(http.StatusBadRequest, "the path has a segment that is empty or made of dots", "send the path as it was named")
 	}
 	return unfit(r)
 }

@@ -14,6 +14,9 @@ const (
 	indexes   = "https://schemas.agentskills.io/discovery/0.2.0/schema.json"
 )
 
+// Paths returns where a Handler is to be mounted, as http.ServeMux patterns.
+func Paths() []string { return []string{"/skills", "/skills/", wellKnown} }
+
 // Tool is a tool that a skill leads to, and where it is called.
 type Tool struct {
 	Name        string `json:"name"`
