@@ -117,7 +117,7 @@ func (c *serveCommand) options(ctx context.Context, s *service, gate *auth.Gate)
 	s.consents.ServedAt(c.PublicURL, gate.Whose)
 	front[consent.Path] = s.consents
 	front[auth.MetadataPath], front[auth.MetadataPath+"/"] = gate.Metadata(), gate.Metadata()
-	if err := mountSkill(front, s.tools); err != nil {
+	if err := describe(front, c.PublicURL, s.tools); err != nil {
 		return httpd.Options{}, err
 	}
 	each := c.MaxCallsPerCaller

@@ -3,14 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"net/http"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
 
 	"bankauth/internal/skill"
 	"bankauth/internal/stdio"
-	"bankauth/tools"
 )
 
 // offerSkill adds the skill's files to m's resources and says that m knows
@@ -32,23 +30,6 @@ func offerSkill(m *server.MCPServer) *skill.Skill {
 			func(context.Context, mcp.ReadResourceRequest) ([]mcp.ResourceContents, error) { return contents, nil })
 	}
 	return s
-}
-
-// mountSkill adds the routes of the skill, which leads to the tools over MCP.
-func mountSkill(routes map[string]http.Handler, set *tools.Set) error {
-	s, err := skill.Bundled()
-	if err != nil {
-		return err
-	}
-	var led []skill.Tool
-	for _, t := range set.Tools() {
-		led = append(led, skill.Derived(t.Name, t.Description, tools.Name, "mcp"))
-	}
-	h := s.Handler(led)
-	for _, path := range skill.Paths() {
-		routes[path] = h
-	}
-	return nil
 }
 
 // skills answers the extension's methods, which mcp-go does not know and so

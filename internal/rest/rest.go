@@ -52,6 +52,7 @@ func Routes(o Options) (behind, front map[string]http.Handler, err error) {
 	}
 	front = map[string]http.Handler{
 		"/openapi.json":             d,
+		"/v1":                       http.RedirectHandler("/docs/", http.StatusSeeOther), // where the interface is said to be
 		"/docs":                     http.RedirectHandler("/docs/", http.StatusMovedPermanently),
 		"/docs/":                    page(),
 		problem.TypePath + "{code}": http.HandlerFunc(problems),

@@ -11,6 +11,7 @@ import (
 // Paths of Agent Skills Discovery 0.2.0.
 const (
 	wellKnown = "/.well-known/agent-skills/"
+	IndexPath = wellKnown + "index.json"
 	indexes   = "https://schemas.agentskills.io/discovery/0.2.0/schema.json"
 )
 
@@ -37,7 +38,7 @@ func Derived(name, description, namespace, mode string) Tool {
 	return Tool{Name: name, Description: description, Type: "derived", Ref: Ref{namespace, name, mode}}
 }
 
-// Index is the document at /.well-known/agent-skills/index.json.
+// Index is the document at IndexPath.
 type Index struct {
 	Schema string    `json:"$schema"`
 	Skills []Indexed `json:"skills"`
@@ -72,7 +73,7 @@ func (s *Skill) Handler(tools []Tool) http.Handler {
 	mux.HandleFunc("GET /skills/{name}/download", h.named(h.download))
 	mux.HandleFunc("GET /skills/{name}/contents", h.named(h.contents))
 	mux.HandleFunc("GET /skills/{name}/contents/{file...}", h.named(h.file))
-	mux.HandleFunc("GET "+wellKnown+"index.json", h.index)
+	mux.HandleFunc("GET "+IndexPath, h.index)
 	mux.HandleFunc("GET "+wellKnown+"{archive}", h.archive)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Before the mux, which would clean the path and redirect.
@@ -134,7 +135,7 @@ func (h handler) detail(w http.ResponseWriter, r *http.Request) {
 
 func (h handler) download(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Disposition", `attachment; filename="`+h.Front.Name+`.zip"`)
-	send(w, r, "application/zip", h.Archive())
+	Public(w, r, "application/zip", h.Archive())
 }
 
 func (h handler) contents(w http.ResponseWriter, r *http.Request) {
@@ -159,7 +160,7 @@ func (h handler) file(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the skill has no such file; its contents lists them", http.StatusNotFound)
 		return
 	}
-	send(w, r, f.Type, f.Body)
+	Public(w, r, f.Type, f.Body)
 }
 
 func (h handler) index(w http.ResponseWriter, r *http.Request) { answer(w, r, h.Index()) }
@@ -169,7 +170,7 @@ func (h handler) archive(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	send(w, r, "application/zip", h.Archive())
+	Public(w, r, "application/zip", h.Archive())
 }
 
 func answer(w http.ResponseWriter, r *http.Request, v any) {
@@ -178,12 +179,12 @@ func answer(w http.ResponseWriter, r *http.Request, v any) {
 		http.Error(w, "the answer could not be written", http.StatusInternalServerError)
 		return
 	}
-	send(w, r, "application/json", b)
+	Public(w, r, "application/json", b)
 }
 
-// send answers with b, which anybody may keep for five minutes and ask again
-// whether it is the same.
-func send(w http.ResponseWriter, r *http.Request, kind string, b []byte) {
+// Public answers with b, which anybody may keep for five minutes and ask again
+// whether it is the same. kind is its media type.
+func Public(w http.ResponseWriter, r *http.Request, kind string, b []byte) {
 	if strings.HasPrefix(kind, "text/") {
 		kind += "; charset=utf-8"
 	}
