@@ -3,6 +3,7 @@ package capability
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -85,8 +86,13 @@ func (h *honourer) adapter(x adapter) Adapter {
 				h.no("the %s is a %s, and a call that changes something is a POST", x.what(t), t.method)
 			}
 		}
-		if strings.Contains(res.path, "{") {
+		switch {
+		case strings.Contains(res.path, "{"):
 			h.no("the path of the REST resource %s has a parameter", res.name)
+		case !servable.MatchString(res.path):
+			h.no("the path of the REST resource %s is not made of plain names (line %d)", res.name, res.at)
+		case res.path == "/health/live", res.path == "/health/ready":
+			h.no("the path of the REST resource %s is where bankauth says how it is (line %d)", res.name, res.at)
 		}
 	}
 	taken := map[string]bool{}
@@ -99,6 +105,9 @@ func (h *honourer) adapter(x adapter) Adapter {
 	}
 	return a
 }
+
+// servable is a path that means one thing to every client and server.
+var servable = regexp.MustCompile(`^/$|^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?$`)
 
 func (h *honourer) skill(s skill) Skill {
 	if s.location != "" {

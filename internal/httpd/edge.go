@@ -57,11 +57,15 @@ func (s *Server) refusal(r *http.Request) *problem.Problem {
 }
 
 // nothing is at every path that nobody has.
-func nothing(w http.ResponseWriter, r *http.Request) {
+func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
 	if hasBody(r) {
 		closing(w)
 	}
-	status(http.StatusNotFound, "there is nothing at this path", "MCP is at /mcp, and at /sse for old clients").Write(w)
+	hint := "MCP is at /mcp, and at /sse for old clients"
+	if s.o.Handle == nil || s.o.At != "" {
+		hint = "the capability file that the server was started with says what is where"
+	}
+	status(http.StatusNotFound, "there is nothing at this path", hint).Write(w)
 }
 
 // recovered makes an answer of a panic, where there is none yet.

@@ -4,6 +4,7 @@
 package rest
 
 import (
+	"context"
 	"fmt"
 	"mime"
 	"net/http"
@@ -58,6 +59,21 @@ func Routes(o Options) (behind, front map[string]http.Handler, err error) {
 		problem.TypePath + "{code}": http.HandlerFunc(problems),
 	}
 	return behind, front, nil
+}
+
+// Aliases returns the handlers of tools at paths of their own, which take POST;
+// front and behind are as those of Routes.
+func Aliases(o Options, at map[string]*tools.Alias) (behind, front map[string]http.Handler) {
+	a := &api{tools: o.Tools, gate: o.Gate, answers: newAnswers()}
+	behind = map[string]http.Handler{}
+	for path, alias := range at {
+		behind[path] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			a.serve(w, r, path, alias.Tool, func(ctx context.Context, principal string, args any) tools.Result {
+				return o.Tools.CallAs(ctx, principal, alias, args)
+			})
+		})
+	}
+	return behind, map[string]http.Handler{problem.TypePath + "{code}": http.HandlerFunc(problems)}
 }
 
 func notThere(w http.ResponseWriter, _ *http.Request) {
