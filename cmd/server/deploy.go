@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -76,6 +77,13 @@ func (c *serveCommand) atHome(env config.Environment, all []*schema.Provider, d 
 	return fault.New(fault.NotConfigured, strings.Join(other, "; "), "set "+strings.Join(slices.Compact(set), " and ")+", or start with --simulate")
 }
 
+// deployed is an adapter that is ready to serve.
+type deployed struct {
+	says string
+	run  func() error
+	door *door // nil for one over stdio
+}
+
 // deploy serves what a capability file exposes, until ctx or one of its
 // adapters ends.
 func (c *serveCommand) deploy(ctx context.Context, p *process, s *service, m *memory, d *capability.Deployment) error {
@@ -85,73 +93,79 @@ func (c *serveCommand) deploy(ctx context.Context, p *process, s *service, m *me
 	}
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	listeners := 0
-	said := p.out
+	listeners, out := 0, p.out
 	for _, a := range d.Adapters {
 		if a.Stdio() {
-			said = p.err // stdout is for messages
+			out = p.err // stdout is for messages
 		} else {
 			listeners++
 		}
 	}
+	var all []deployed
 	var gates []*auth.Gate
-	var runs []func() error
-	var lines strings.Builder
+	says := ""
 	for _, a := range d.Adapters {
-		aliases := aliasesOf(a)
-		if a.Stdio() {
-			run, err := stdioAdapter(ctx, p, s, m, a, aliases)
-			if err != nil {
-				return err
-			}
-			runs = append(runs, run)
-			fmt.Fprintf(&lines, "bankauth serves MCP (%s) over stdin and stdout\n", a.Namespace)
-			continue
-		}
-		name := cmp.Or(a.Namespace, a.Kind)
-		door, err := c.open(ctx, p.env, s.log, net.JoinHostPort(a.Address, strconv.Itoa(a.Port)), "the adapter "+name, certificate != nil)
+		ready, err := c.adapter(ctx, p, s, m, d, a, certificate, listeners)
 		if err != nil {
 			return err
 		}
-		defer door.listener.Close()
-		gates = append(gates, door.gate)
-		o := c.edge(s, door)
-		o.Name, o.NoMetrics, o.TLS = name, a.Kind != capability.Control, certificate.config()
-		for _, limit := range []*int{&o.Limits.Connections, &o.Limits.Calls, &o.Limits.CallsEach} {
-			*limit = (*limit + listeners - 1) / listeners // the adapters share what the process may do
+		if ready.door != nil {
+			defer ready.door.listener.Close()
+			gates = append(gates, ready.door.gate)
 		}
-		what, err := behind(ctx, s, m, d, a, aliases, door, &o)
-		if err != nil {
-			return err
-		}
-		server := httpd.New(o)
-		runs = append(runs, func() error { return over(server.Serve(ctx, door.listener)) })
-		fmt.Fprintf(&lines, "bankauth serves %s at %s%s\n", fmt.Sprintf(what[0], name), door.url, what[1])
+		all = append(all, ready)
+		says += "bankauth serves " + ready.says + "\n"
 	}
 	defer rereadOnHangup(ctx, s.log, certificate, gates...)()
-	if _, err := io.WriteString(said, lines.String()); err != nil {
+	if _, err := io.WriteString(out, says); err != nil {
 		return exit(exitFailed)
 	}
-	ended := make(chan error, len(runs))
-	for _, run := range runs {
-		go func() { ended <- run() }()
+	ended := make(chan error, len(all))
+	for _, one := range all {
+		go func() { ended <- one.run() }()
 	}
-	for range runs {
+	for range all {
 		err = errors.Join(err, <-ended)
 		end()
 	}
 	return err
 }
 
-// behind says what is behind the door of an adapter, and returns the words for
+// adapter opens one adapter of a file. The listeners share what the process
+// may do.
+func (c *serveCommand) adapter(ctx context.Context, p *process, s *service, m *memory, d *capability.Deployment, a capability.Adapter, certificate *certificate, listeners int) (deployed, error) {
+	aliases := aliasesOf(a)
+	if a.Stdio() {
+		run, err := stdioAdapter(ctx, p, s, m, a, aliases)
+		return deployed{says: "MCP (" + a.Namespace + ") over stdin and stdout", run: run}, err
+	}
+	name := cmp.Or(a.Namespace, a.Kind)
+	door, err := c.open(ctx, p.env, s.log, net.JoinHostPort(a.Address, strconv.Itoa(a.Port)), "the adapter "+name, certificate != nil)
+	if err != nil {
+		return deployed{}, err
+	}
+	o := c.edge(s, door)
+	o.Name, o.NoMetrics, o.TLS = name, a.Kind != capability.Control, certificate.config()
+	for _, limit := range []*int{&o.Limits.Connections, &o.Limits.Calls, &o.Limits.CallsEach} {
+		*limit = (*limit + listeners - 1) / listeners
+	}
+	what, path, err := behind(ctx, s, m, d, a, aliases, door, &o)
+	if err != nil {
+		return deployed{}, errors.Join(err, door.listener.Close())
+	}
+	server := httpd.New(o)
+	return deployed{what + " (" + name + ") at " + door.url + path, func() error { return over(server.Serve(ctx, door.listener)) }, door}, nil
+}
+
+// behind says what is behind the door of an adapter. It returns the word for
 // it and the path at which it begins.
-func behind(ctx context.Context, s *service, m *memory, d *capability.Deployment, a capability.Adapter, aliases []tools.Alias, door *door, o *httpd.Options) (what [2]string, err error) {
+func behind(ctx context.Context, s *service, m *memory, d *capability.Deployment, a capability.Adapter, aliases []tools.Alias, door *door, o *httpd.Options) (what, path string, err error) {
 	o.Open = map[string]http.Handler{auth.MetadataPath: door.gate.Metadata()}
 	switch a.Kind {
 	case capability.MCP:
 		client, err := conversationOf(ctx, s, a, aliases, callerOf)
 		if err != nil {
-			return what, err
+			return "", "", err
 		}
 		o.Handle, o.At = m.during(client.exchange), "/{$}"
 		o.Allow = func(w http.ResponseWriter, r *http.Request, tool string) bool {
@@ -162,7 +176,7 @@ func behind(ctx context.Context, s *service, m *memory, d *capability.Deployment
 			scope, _ := auth.ScopeOf(aliases[i].Tool)
 			return door.gate.Require(w, r, scope)
 		}
-		return [2]string{"MCP (%s)", "/"}, nil
+		return "MCP", "/", nil
 	case capability.REST:
 		at := map[string]*tools.Alias{}
 		for i, t := range a.Tools {
@@ -174,20 +188,18 @@ func behind(ctx context.Context, s *service, m *memory, d *capability.Deployment
 		}
 		routes, front := rest.Aliases(rest.Options{Tools: s.tools, Gate: door.gate}, at)
 		o.Routes = routes
-		for path, h := range front {
-			o.Open[path] = h
-		}
-		return [2]string{"REST (%s)", ""}, nil
+		maps.Copy(o.Open, front)
+		return "REST", "", nil
 	case capability.Skills:
 		entries, err := entriesOf(d, a)
 		if err != nil {
-			return what, err
+			return "", "", err
 		}
 		h := skill.Catalogue(entries)
 		o.Open["/skills"], o.Open["/skills/"] = h, h
-		return [2]string{"skills (%s)", "/skills"}, nil
+		return "skills", "/skills", nil
 	}
-	return [2]string{"health and metrics (%s)", "/health/ready"}, nil
+	return "health and metrics", "/health/ready", nil
 }
 
 // entriesOf are the skills of an adapter. The one that the binary carries has
@@ -228,9 +240,7 @@ func aliasesOf(a capability.Adapter) []tools.Alias {
 		for _, in := range t.Inputs {
 			alias.Inputs = append(alias.Inputs, schema.Argument{Name: in.Name, Type: in.Type, Description: in.Description, Required: in.Required})
 		}
-		for name, value := range t.Fixed {
-			alias.Given[name] = value
-		}
+		maps.Copy(alias.Given, t.Fixed)
 		if t.Tool != schema.RefreshToken { // whose token_ref names the rest
 			alias.Given["provider"] = t.Provider
 		}
