@@ -46,6 +46,7 @@ var rooms = map[string]struct {
 	"internal/capability":     {[]string{"internal/config", "internal/fault", "internal/yamlfile", "schema"}, "it writes, checks and reads capability files; what serves them is above it"},
 	"skills":                  {nil, "it carries files"},
 	"internal/skill":          {[]string{"skills"}, "it serves files and knows none of the tools that they speak of"},
+	"internal/discovery":      {[]string{"internal/skill"}, "it says what others serve; it is told, and asks none of them"},
 	"internal/pack":           {[]string{"internal/hosts", "schema"}, "it puts packages together; what is in them hosts says"},
 	"internal/simulator":      {[]string{"internal/secret"}, "it is the bank: were it to know our documents, it would agree with our mistakes"},
 	"internal/journey":        {[]string{"internal/simulator", "internal/secret", "internal/vault"}, "it plays an agent and a person, through the wire"},
@@ -73,7 +74,7 @@ var outside = map[string]struct {
 	"github.com/VictoriaMetrics/metrics":       {[]string{"internal/httpd"}, "one room counts"},
 	"go.opentelemetry.io/otel":                 {[]string{"internal/trace"}, "one room traces"},
 	"github.com/alecthomas/kong":               {[]string{"internal/config", "cmd/server"}, "settings and commands are declared there"},
-	"net/http":                                 {[]string{"providers", "internal/consent", "internal/egress", "internal/skill", "internal/simulator", "internal/journey", "internal/bench", "internal/bench/floor", "internal/bench/provider", "internal/problem", "internal/auth", "internal/rest", "internal/httpd", "internal/trace", "cmd/server"}, "only providers talks to a bank; consent serves a browser, egress the programs that would talk to one; the others serve, or ask an issuer or a collector"},
+	"net/http":                                 {[]string{"providers", "internal/consent", "internal/egress", "internal/skill", "internal/simulator", "internal/journey", "internal/bench", "internal/bench/floor", "internal/bench/provider", "internal/problem", "internal/auth", "internal/rest", "internal/httpd", "internal/trace", "internal/discovery", "cmd/server"}, "only providers talks to a bank; consent serves a browser, egress the programs that would talk to one; the others serve, or ask an issuer or a collector"},
 	"github.com/coreos/go-oidc/v3":             {[]string{"internal/auth"}, "one room judges tokens"},
 	"github.com/go-jose/go-jose/v4":            {[]string{"internal/auth"}, "one room judges tokens"},
 }

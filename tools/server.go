@@ -11,12 +11,18 @@ import (
 // the process owns what it stores.
 const Local = "local"
 
+// What the server says of itself, wherever it does.
+const (
+	Name        = "bankauth"
+	Description = "Open-banking credentials for AI agents, without showing them a secret"
+)
+
 // Server returns an MCP server that offers the tools. principal says whose
 // call it is; it is asked once a call.
 func (s *Set) Server(version string, principal func(context.Context) string) *server.MCPServer {
-	m := server.NewMCPServer("bankauth", version,
-		server.WithTitle("bankauth"),
-		server.WithDescription("Open-banking credentials for agents, without showing them a secret"),
+	m := server.NewMCPServer(Name, version,
+		server.WithTitle(Name),
+		server.WithDescription(Description),
 		server.WithInstructions(s.Instructions()),
 		server.WithToolCapabilities(false),
 		server.WithResourceCapabilities(false, false),

@@ -58,8 +58,8 @@ func TestCapabilitySaysWhatTheToolsSay(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, in := range ours.Inputs {
-			if _, has := input.Properties[in]; !has {
-				t.Errorf("%s has an input %s, and %s has no such argument", ours.Name, in, tool.Name)
+			if _, has := input.Properties[in.Name]; !has {
+				t.Errorf("%s has an input %s, and %s has no such argument", ours.Name, in.Name, tool.Name)
 			}
 		}
 	}

@@ -23,22 +23,22 @@ import (
 // person, who opens the address that the server named last and presses a
 // button. con_REF in a client's line stands for the last consent_ref.
 func TestElicitation(t *testing.T) {
-	elicitations(t, "elicitation", func(t *testing.T) door {
+	elicitations(t, "elicitation", func(t *testing.T) wire {
 		s := start(t, nil, "stdio", "--simulate")
-		return door{say: func(line string) { s.say(t, line) }, hear: func() string { return s.hear(t) }, end: func() string { return s.end(t) }}
+		return wire{say: func(line string) { s.say(t, line) }, hear: func() string { return s.hear(t) }, end: func() string { return s.end(t) }}
 	})
 }
 
 // TestElicitationOverHTTP does the same at /mcp, for a caller with a token; the
 // person's browser has none.
 func TestElicitationOverHTTP(t *testing.T) {
-	elicitations(t, "elicitation_http", func(t *testing.T) door {
+	elicitations(t, "elicitation_http", func(t *testing.T) wire {
 		clients := "BANKAUTH_CLIENTS_FILE=" + filepath.Join(t.TempDir(), "clients.json")
 		token := strings.TrimSpace(shell(t, []string{clients}, "clients", "add", "agent"))
 		s := start(t, []string{clients}, "serve", "--simulate", "--listen", "127.0.0.1:0")
 		url := where(t, s)
 		var heard string
-		return door{hear: func() string { return heard }, end: func() string { return terminate(t, s) }, say: func(line string) {
+		return wire{hear: func() string { return heard }, end: func() string { return terminate(t, s) }, say: func(line string) {
 			header := []string{"Authorization: Bearer " + token}
 			if strings.Contains(line, `protocolVersion":"2026-07-28"`) {
 				header = append(header, "Mcp-Protocol-Version: 2026-07-28", "Mcp-Method: tools/call", "Mcp-Name: create_access_token")
@@ -51,15 +51,15 @@ func TestElicitationOverHTTP(t *testing.T) {
 	})
 }
 
-// door is how a client talks to a server. end returns what the server said
+// wire is how a client talks to a server. end returns what the server said
 // beyond what was asked.
-type door struct {
+type wire struct {
 	say  func(line string)
 	hear func() string
 	end  func() string
 }
 
-func elicitations(t *testing.T, folder string, open func(*testing.T) door) {
+func elicitations(t *testing.T, folder string, open func(*testing.T) wire) {
 	files, err := filepath.Glob(filepath.Join("testdata", folder, "*.txtar"))
 	if err != nil || len(files) < 2 {
 		t.Fatalf("%d conversations, %v", len(files), err)
@@ -89,7 +89,7 @@ func elicitations(t *testing.T, folder string, open func(*testing.T) door) {
 
 var consentPage = regexp.MustCompile(`http://127\.0\.0\.1:\d+/consent/(con_[a-z2-7]{32})`)
 
-func elicit(t *testing.T, d door, script string) string {
+func elicit(t *testing.T, d wire, script string) string {
 	var all strings.Builder
 	var page, ref string
 	for line := range strings.Lines(script) {

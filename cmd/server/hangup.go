@@ -15,7 +15,7 @@ import (
 // again at every SIGHUP, until the returned function is called. What cannot be
 // used is logged and changes nothing, except for a file of clients: one that
 // cannot be read admits nobody.
-func rereadOnHangup(ctx context.Context, log zerolog.Logger, c *certificate, gate *auth.Gate) (stop func()) {
+func rereadOnHangup(ctx context.Context, log zerolog.Logger, c *certificate, gates ...*auth.Gate) (stop func()) {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	ctx, cancel := context.WithCancel(ctx)
@@ -26,8 +26,10 @@ func rereadOnHangup(ctx context.Context, log zerolog.Logger, c *certificate, gat
 			select {
 			case <-hangups:
 				tell(log, "certificate", c.reload())
-				tell(log, "clients", gate.RereadClients())
-				tell(log, "issuer_keys", gate.RereadKeys(ctx))
+				for _, gate := range gates {
+					tell(log, "clients", gate.RereadClients())
+					tell(log, "issuer_keys", gate.RereadKeys(ctx))
+				}
 			case <-ctx.Done():
 				return
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,12 +26,18 @@ type serveCommand struct {
 	config.Access   `embed:""`
 	config.Serving  `embed:""`
 	besideFlags     `embed:""`
+
+	Capability string `placeholder:"FILE" help:"Serve what this capability file exposes, where it says, and nothing else (docs/capability.md)."`
 }
 
 // Run serves until a signal comes. Where clients find it is on stdout before
 // the first request is served.
 func (c *serveCommand) Run(ctx context.Context, p *process) error {
 	if err := errors.Join(c.Access.Check(), c.Serving.Check()); err != nil {
+		return err
+	}
+	deployment, err := c.deployment(p)
+	if err != nil {
 		return err
 	}
 	m := newMemory(p.env, collectBusy, serverMemory)
@@ -46,12 +53,17 @@ func (c *serveCommand) Run(ctx context.Context, p *process) error {
 	version := thisRelease().Version
 	o := &observer{metrics: httpd.NewMetrics(version), tracer: trace.New(ctx, tracing, version, newLog(c.Settings, p.err))}
 	defer o.close()
-	s, err := newServiceWith(ctx, p, c.Settings, extras{egress: forUsers(beside.address()), observer: o})
+	s, err := newServiceWith(ctx, p, c.Settings, extras{egress: forUsers(beside.address()), observer: o, unasked: deployment != nil})
 	if err != nil {
 		return errors.Join(err, beside.close())
 	}
 	(&census{open: s.openVault}).watch(o.metrics)
-	return errors.Join(c.serve(ctx, p, s, m, beside), beside.close(), s.close())
+	if deployment != nil {
+		err = c.deploy(ctx, p, s, m, deployment, beside)
+	} else {
+		err = c.serve(ctx, p, s, m, beside)
+	}
+	return errors.Join(err, beside.close(), s.close())
 }
 
 // forUsers keeps the proxy's address from callers who may not use tokens.
@@ -78,40 +90,63 @@ func (c *serveCommand) serve(ctx context.Context, p *process, s *service, m *mem
 	if err != nil {
 		return err
 	}
-	listener, err := listen(ctx, c.Listen)
+	door, err := c.open(ctx, p.env, s.log, c.Listen, "BANKAUTH_LISTEN (--listen)", certificate != nil)
 	if err != nil {
 		return err
 	}
-	defer listener.Close()
-	local := listener.Addr().(*net.TCPAddr).IP.IsLoopback()
-	if c.PublicURL == "" {
-		c.PublicURL = addressOf(listener.Addr(), certificate != nil)
-	}
-	gate, err := c.gate(p.env, s.log, local)
-	if err != nil {
-		return err
-	}
-	if err := c.mayServe(local, certificate != nil, gate.Open()); err != nil {
-		return err
-	}
-	o, err := c.options(ctx, s, gate)
+	defer door.listener.Close()
+	o, err := c.options(ctx, s, door)
 	if err != nil {
 		return err
 	}
 	o.Handle = m.during(o.Handle)
 	o.TLS = certificate.config()
-	o.Leaving = ctx.Done()
 	ctx, end := delayed(ctx, c.DrainDelay)
 	defer end()
-	beside.start(ctx, s, func(principal string) bool { return gate.Keeps(principal, auth.TokensUse) })
-	defer rereadOnHangup(ctx, s.log, certificate, gate)()
+	beside.start(ctx, s, door.keepsUsing)
+	defer rereadOnHangup(ctx, s.log, certificate, door.gate)()
 	defer context.AfterFunc(ctx, s.consents.End)() // who waits for a person does not hold up the end
 	server := httpd.New(o)
-	fmt.Fprintf(p.out, "bankauth serves MCP at %s/mcp\n", addressOf(listener.Addr(), certificate != nil))
-	if err := server.Serve(ctx, listener); err != nil {
-		return fault.New(fault.Internal, "the HTTP server has ended by itself", "start it again; if it stays, look at the system's log").Because(err)
+	fmt.Fprintf(p.out, "bankauth serves MCP at %s/mcp\n", door.url)
+	return over(server.Serve(ctx, door.listener))
+}
+
+// over is why a server ended; nil where it was told to.
+func over(err error) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	return fault.New(fault.Internal, "the HTTP server has ended by itself", "start it again; if it stays, look at the system's log").Because(err)
+}
+
+// door is a listener, and who may come in by it.
+type door struct {
+	listener net.Listener
+	gate     *auth.Gate
+	url      string // for whoever is on this machine
+	public   string // for clients
+}
+
+// keepsUsing reports whether principal may still use tokens.
+func (d *door) keepsUsing(principal string) bool { return d.gate.Keeps(principal, auth.TokensUse) }
+
+// open listens, if anybody may call there who then does. what names the
+// address in errors.
+func (c *serveCommand) open(ctx context.Context, env config.Environment, log zerolog.Logger, address, what string, secured bool) (*door, error) {
+	listener, err := listen(ctx, address, what)
+	if err != nil {
+		return nil, err
+	}
+	d := &door{listener: listener, url: addressOf(listener.Addr(), secured)}
+	d.public = cmp.Or(c.PublicURL, d.url)
+	local := listener.Addr().(*net.TCPAddr).IP.IsLoopback()
+	if d.gate, err = c.gate(env, log, d.public, local); err == nil {
+		err = c.mayServe(what, local, secured, d.gate.Open())
+	}
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	return d, nil
 }
 
 // delayed returns a context that ends d after ctx has ended, or by end.
@@ -128,41 +163,51 @@ func delayed(ctx context.Context, d time.Duration) (late context.Context, end co
 }
 
 // options joins the edge and the tools.
-func (c *serveCommand) options(ctx context.Context, s *service, gate *auth.Gate) (httpd.Options, error) {
+func (c *serveCommand) options(ctx context.Context, s *service, d *door) (httpd.Options, error) {
+	gate := d.gate
 	behind, front, err := rest.Routes(rest.Options{Tools: s.tools, Vault: s.openVault, Gate: gate, Version: thisRelease().Version})
 	if err != nil {
 		return httpd.Options{}, err
 	}
-	s.consents.ServedAt(c.PublicURL, gate.Whose)
+	s.consents.ServedAt(d.public, gate.Whose)
 	front[consent.Path] = s.consents
 	front[auth.MetadataPath], front[auth.MetadataPath+"/"] = gate.Metadata(), gate.Metadata()
+	if err := describe(front, d.public, s.tools); err != nil {
+		return httpd.Options{}, err
+	}
+	o := c.edge(ctx, s, d)
+	o.Handle, o.Routes, o.Open = newConversation(ctx, s, callerOf).exchange, behind, front
+	o.Allow = func(w http.ResponseWriter, r *http.Request, method, name string) bool {
+		scope, needed := scopeOf(method, name)
+		return !needed || gate.Require(w, r, scope)
+	}
+	return o, nil
+}
+
+// edge is what stands before everything that is served. ctx ends when the
+// server is to end, before the delay of that.
+func (c *serveCommand) edge(ctx context.Context, s *service, d *door) httpd.Options {
 	each := c.MaxCallsPerCaller
-	if each == 0 && !gate.Open() {
+	if each == 0 && !d.gate.Open() {
 		each = max(1, c.MaxCalls/4)
 	}
 	networks, _ := c.Networks() // checked before
 	return httpd.Options{
-		Handle: newConversation(ctx, s, callerOf).exchange,
-		Allow: func(w http.ResponseWriter, r *http.Request, method, name string) bool {
-			scope, needed := scopeOf(method, name)
-			return !needed || gate.Require(w, r, scope)
-		},
-		Gate:    gate.Handler,
-		Routes:  behind,
-		Open:    front,
+		Gate:    d.gate.Handler,
+		Leaving: ctx.Done(),
 		Ready:   s.ready,
 		Metrics: s.observer.metrics,
 		Trace:   s.observer.tracer.Request,
 		Peers:   networks,
-		Origins: httpd.Origins{Hosts: c.AllowedHosts, Pages: c.AllowedOrigins, PublicURL: c.PublicURL},
+		Origins: httpd.Origins{Hosts: c.AllowedHosts, Pages: c.AllowedOrigins, PublicURL: d.public},
 		Limits:  httpd.Limits{Connections: c.MaxConnections, Calls: c.MaxCalls, CallsEach: each, Drain: c.Drain},
 		Log:     s.log,
-	}, nil
+	}
 }
 
 // gate says who may call. A file of clients that was named must be there: its
 // name is a wish that not everybody may.
-func (c *serveCommand) gate(env config.Environment, log zerolog.Logger, local bool) (*auth.Gate, error) {
+func (c *serveCommand) gate(env config.Environment, log zerolog.Logger, public string, local bool) (*auth.Gate, error) {
 	path, named, err := env.ClientsFile(c.Settings, c.Access)
 	if err != nil {
 		return nil, err
@@ -175,11 +220,11 @@ func (c *serveCommand) gate(env config.Environment, log zerolog.Logger, local bo
 		return nil, fault.New(fault.NotConfigured, "BANKAUTH_CLIENTS_FILE (--clients-file) names a file that is not there, and anybody could call",
 			"make it with bankauth clients add NAME under the same setting, or unset it")
 	}
-	o := auth.Options{Clients: clients, PublicURL: c.PublicURL, Log: log}
+	o := auth.Options{Clients: clients, PublicURL: public, Log: log}
 	if c.Issuer != "" {
 		audiences := c.Audiences
 		if len(audiences) == 0 {
-			audiences = auth.Audiences(c.PublicURL)
+			audiences = auth.Audiences(public)
 		}
 		o.Issuer = auth.NewIssuer(auth.IssuerOptions{URL: c.Issuer, Audiences: audiences})
 	}
@@ -190,25 +235,25 @@ func (c *serveCommand) gate(env config.Environment, log zerolog.Logger, local bo
 
 // mayServe refuses to be found beyond this machine by whoever comes, or in
 // clear text.
-func (c *serveCommand) mayServe(local, secured, open bool) error {
+func (c *serveCommand) mayServe(what string, local, secured, open bool) error {
 	switch {
 	case local:
 		return nil
 	case open:
-		return fault.New(fault.NotConfigured, "BANKAUTH_LISTEN (--listen) is beyond loopback, and anybody could call",
+		return fault.New(fault.NotConfigured, what+" is beyond loopback, and anybody could call",
 			"add a client with bankauth clients add NAME, or name the issuer of your tokens with BANKAUTH_ISSUER")
 	case !secured && len(c.Proxies) == 0:
-		return fault.New(fault.NotConfigured, "BANKAUTH_LISTEN (--listen) is beyond loopback, and tokens would travel in clear text",
+		return fault.New(fault.NotConfigured, what+" is beyond loopback, and tokens would travel in clear text",
 			"set BANKAUTH_TLS_CERT and BANKAUTH_TLS_KEY, or name the proxy that ends TLS before this server with BANKAUTH_PROXY")
 	}
 	return nil
 }
 
-func listen(ctx context.Context, address string) (net.Listener, error) {
+func listen(ctx context.Context, address, what string) (net.Listener, error) {
 	var l net.ListenConfig
 	listener, err := l.Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, fault.New(fault.NotConfigured, "the server cannot listen on the address of BANKAUTH_LISTEN (--listen)",
+		return nil, fault.New(fault.NotConfigured, "the server cannot listen on the address of "+what,
 			"set it to an address of this machine with a port that nobody uses").Because(err)
 	}
 	return listener, nil

@@ -53,6 +53,7 @@ func newService(ctx context.Context, p *process, settings config.Settings) (*ser
 type extras struct {
 	egress   func(ctx context.Context, principal string) string // tools.Options.Egress
 	observer *observer                                          // is told of calls and exchanges
+	unasked  bool                                               // nobody is asked to consent
 }
 
 func newServiceWith(ctx context.Context, p *process, settings config.Settings, more extras) (*service, error) {
@@ -72,6 +73,9 @@ func newServiceWith(ctx context.Context, p *process, settings config.Settings, m
 	s.consents = consent.New(consent.Options{Vault: s.openVault, Listen: listen})
 	o := tools.Options{
 		Banks: banks, Vault: s.openVault, Consents: s.consents, Egress: more.egress, Exposure: tools.Exposure(settings.Expose), Log: s.log,
+	}
+	if more.unasked {
+		o.Consents = nil
 	}
 	if s.observer != nil {
 		o.Observe, o.Sent = s.observer.call, s.observer.metrics.Sent

@@ -15,9 +15,18 @@ type Deployment struct {
 	Adapters []Adapter // at least one, in the document's order
 }
 
-// Adapter is one server. No two have the same port.
+// Kinds of an Adapter.
+const (
+	REST    = kindREST
+	MCP     = kindMCP
+	Skills  = kindSkill
+	Control = kindControl
+)
+
+// Adapter is one server. No two have the same port, and one at most speaks
+// over stdio.
 type Adapter struct {
-	Kind        string // rest, mcp, skill or control
+	Kind        string // REST, MCP, Skills or Control
 	Namespace   string // "" for control
 	Address     string // loopback where the document names none
 	Port        int    // 0: MCP over stdio
@@ -39,11 +48,18 @@ type Tool struct {
 	Name        string         // as clients know it
 	Title       string         // "": ours
 	Description string         // "": ours
-	Inputs      []string       // arguments that a caller may give
+	Inputs      []Input        // arguments that a caller may give
 	Fixed       map[string]any // arguments that the document gives; nil for none
 	Hints       Hints
 	Method      string // REST only
 	Path        string // REST only, as the document has it
+	Line        int    // of the document
+}
+
+// Input is an argument as the document shows it to callers.
+type Input struct {
+	Name, Type, Description string
+	Required                bool // always false where REST says it: the format has no word for it there
 }
 
 // Hints are nil where the document says nothing; ours stand then.
@@ -53,6 +69,7 @@ type Hints struct{ ReadOnly, Destructive, Idempotent, OpenWorld *bool }
 type Skill struct {
 	Name        string
 	Description string
+	Front       map[string]any // license, compatibility and the like, as the document has them
 	Tools       []SkillTool
 }
 

@@ -147,6 +147,7 @@ type hints struct{ readOnly, destructive, idempotent, openWorld *bool }
 type skill struct {
 	name, description string
 	location          string
+	front             map[string]any // what else its front matter says
 	tools             []skillTool
 	at                int
 }

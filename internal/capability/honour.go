@@ -3,6 +3,7 @@ package capability
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -29,10 +30,16 @@ func (h *honourer) deployment() *Deployment {
 			h.no("the bind %s has a location; credentials come from bankauth's own settings", b.namespace)
 		}
 	}
+	stdio := 0
 	for _, x := range h.doc.exposes {
 		if x.imported {
 			h.no("an adapter is imported from another file")
 			continue
+		}
+		if x.kind == kindMCP && x.port == 0 {
+			if stdio++; stdio > 1 {
+				h.no("the adapter %s is another one over stdio, of which a process has one (line %d)", x.namespace, x.at)
+			}
 		}
 		d.Adapters = append(d.Adapters, h.adapter(x))
 	}
@@ -56,6 +63,7 @@ func (h *honourer) adapter(x adapter) Adapter {
 	for _, t := range x.tools {
 		a.Tools = h.tool(a.Tools, x, t)
 	}
+	at := map[string]string{}
 	for _, res := range x.resources {
 		if res.forward {
 			h.no("the REST resource %s forwards whatever comes", res.name)
@@ -65,25 +73,47 @@ func (h *honourer) adapter(x adapter) Adapter {
 			if a.Tools = h.tool(a.Tools, x, t); len(a.Tools) > had {
 				a.Tools[had].Method, a.Tools[had].Path = t.method, res.path
 			}
+			if other, taken := at[res.path]; taken {
+				h.no("the %s is at %s, and so is the %s (line %d)", x.what(t), res.path, other, t.at)
+			}
+			at[res.path] = x.what(t)
+			for _, in := range append(slices.Clone(res.inputs), t.inputs...) {
+				if in.in != "body" {
+					h.no("the %s takes %s from the %s, and bankauth takes arguments from a JSON body alone (line %d)", x.what(t), in.name, in.in, in.at)
+				}
+			}
 			if t.method != "POST" {
 				h.no("the %s is a %s, and a call that changes something is a POST", x.what(t), t.method)
 			}
 		}
-		if strings.Contains(res.path, "{") {
+		switch {
+		case strings.Contains(res.path, "{"):
 			h.no("the path of the REST resource %s has a parameter", res.name)
+		case !servable.MatchString(res.path):
+			h.no("the path of the REST resource %s is not made of plain names (line %d)", res.name, res.at)
+		case res.path == "/health/live", res.path == "/health/ready":
+			h.no("the path of the REST resource %s is where bankauth says how it is (line %d)", res.name, res.at)
 		}
 	}
+	taken := map[string]bool{}
 	for _, s := range x.skills {
+		if taken[s.name] {
+			h.no("the adapter %s has two skills named %s (line %d)", x.namespace, s.name, s.at)
+		}
+		taken[s.name] = true
 		a.Skills = append(a.Skills, h.skill(s))
 	}
 	return a
 }
 
+// servable is a path that means one thing to every client and server.
+var servable = regexp.MustCompile(`^/$|^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?$`)
+
 func (h *honourer) skill(s skill) Skill {
 	if s.location != "" {
 		h.no("the skill %s has a location; bankauth serves no files but its own", s.name)
 	}
-	out := Skill{Name: s.name, Description: s.description}
+	out := Skill{Name: s.name, Description: s.description, Front: s.front}
 	for _, t := range s.tools {
 		if t.instruction != "" {
 			h.no("the tool %s of the skill %s is an instruction in a file", t.name, s.name)
@@ -97,8 +127,8 @@ func (h *honourer) skill(s skill) Skill {
 func (h *honourer) tool(all []Tool, x adapter, t tool) []Tool {
 	what, does := x.what(t), t.action
 	does.with = own(x.namespace, t.with)
-	out := Tool{Name: t.name, Title: t.label, Description: t.description, Hints: Hints{t.hints.readOnly, t.hints.destructive, t.hints.idempotent, t.hints.openWorld}}
-	asked := t.inputs
+	out := Tool{Name: t.name, Title: t.label, Description: t.description, Hints: Hints{t.hints.readOnly, t.hints.destructive, t.hints.idempotent, t.hints.openWorld}, Line: t.at}
+	asked, says := t.inputs, x.kind == kindMCP
 	if t.ref != "" {
 		f, _ := h.doc.function(t.ref) // Check has found it
 		namespace, _, _ := strings.Cut(t.ref, ".")
@@ -107,7 +137,7 @@ func (h *honourer) tool(all []Tool, x adapter, t tool) []Tool {
 		does.with = append(own(namespace, f.with), with...)
 		out.inherit(f)
 		if len(asked) == 0 {
-			asked = f.inputs
+			asked, says = f.inputs, true
 		}
 	}
 	m, sent, ok := h.operation(does, what)
@@ -121,7 +151,7 @@ func (h *honourer) tool(all []Tool, x adapter, t tool) []Tool {
 	}
 	h.inputs(what, asked, m)
 	for _, in := range asked {
-		out.Inputs = append(out.Inputs, in.name)
+		out.Inputs = append(out.Inputs, Input{in.name, in.kind, in.description, says && !in.optional})
 	}
 	return append(all, out)
 }

@@ -237,6 +237,16 @@ func (r reader) resource(e entry) resource {
 
 func (r reader) skill(e entry) skill {
 	s := skill{name: e.name, description: word(e.node, "description"), location: word(e.node, "location"), at: e.at}
+	for _, key := range []string{"license", "compatibility", "metadata", "allowed-tools", "argument-hint", "user-invocable", "disable-model-invocation"} {
+		var v any
+		if n := yamlfile.Child(e.node, key); n == nil || n.Decode(&v) != nil {
+			continue
+		}
+		if s.front == nil {
+			s.front = map[string]any{}
+		}
+		s.front[key] = v
+	}
 	for _, t := range entries(yamlfile.Child(e.node, "tools")) {
 		from := yamlfile.Child(t.node, "from")
 		s.tools = append(s.tools, skillTool{name: t.name, description: word(t.node, "description"), namespace: word(from, "sourceNamespace"),

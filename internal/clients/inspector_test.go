@@ -2,7 +2,12 @@ package clients
 
 import (
 	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -71,12 +76,49 @@ func TestInspectorOverHTTP(t *testing.T) {
 			s := simulate(t, program)
 			i := inspection{node: n, era: c.era, url: serve(t, program, s.env) + c.path, transport: c.transport}
 			i.lists(t)
+			if c.transport == "http" {
+				i.verifies(t)
+			}
 			i.refuses(t, "create_access_token", map[string]any{"provider": "flinks"}, "invalid_argument")
 			i.consents(t, "fintecture", s.banks["fintecture"])
 			if c.era == "modern" {
 				i.authorizes(t)
 			}
 		})
+	}
+}
+
+// TestInspectorOverCapability has it judge the tools of a capability file that
+// is served, and use them.
+func TestInspectorOverCapability(t *testing.T) {
+	n := findNode(t)
+	data, err := os.ReadFile(filepath.Join("..", "..", "capabilities", "open-banking-credentials.naftiko.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	free := regexp.MustCompile(`port: \d+`).ReplaceAllFunc(data, func([]byte) []byte {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		return fmt.Appendf(nil, "port: %d", l.Addr().(*net.TCPAddr).Port)
+	})
+	file := filepath.Join(t.TempDir(), "capability.yaml")
+	if err := os.WriteFile(file, free, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	program := build(t)
+	url := serve(t, program, simulate(t, program).env, "--capability", file) + "/"
+	for _, era := range []string{"legacy", "modern"} {
+		i := inspection{node: n, era: era, url: url, transport: "http"}
+		got, code, stderr := i.ask(t, "--method", "tools/list", "--strict")
+		if code != inspectorOK || len(got.Tools) != 10 {
+			t.Errorf("tools/list --strict exits with %d: %v %s", code, got.Tools, stderr)
+		}
+		token := i.works(t, "fintecture-create-access-token-client-credentials", map[string]any{"scope": "PIS"})
+		i.works(t, "fintecture-refresh-token", map[string]any{"token_ref": token["token_ref"]})
+		i.refuses(t, "flinks-refresh-token", map[string]any{"token_ref": token["token_ref"]}, "invalid_argument")
 	}
 }
 

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-var served = regexp.MustCompile(`(https?://\S+)/mcp`)
+var served = regexp.MustCompile(`MCP.* at (https?://\S+)/`)
 
-// serve starts bankauth serve and returns its address, without a path. At the
+// serve starts bankauth serve and returns the address of its MCP, without a path. At the
 // end of the test it is told to end, and must do so at once and quietly.
 func serve(t *testing.T, program string, env map[string]string, args ...string) string {
 	t.Helper()
@@ -34,7 +34,10 @@ func serve(t *testing.T, program string, env map[string]string, args ...string) 
 	line := make(chan string, 1)
 	go func() { // ends with the process
 		r := bufio.NewReader(stdout)
-		text, _ := r.ReadString('\n')
+		text, err := r.ReadString('\n')
+		for err == nil && !served.MatchString(text) { // other adapters of a capability file
+			text, err = r.ReadString('\n')
+		}
 		line <- text
 		_, _ = io.Copy(io.Discard, r)
 	}()

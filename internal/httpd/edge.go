@@ -2,6 +2,7 @@ package httpd
 
 import (
 	"net/http"
+	"path"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -49,15 +50,22 @@ func (s *Server) refusal(r *http.Request) *problem.Problem {
 		p.Title = http.StatusText(http.StatusForbidden)
 		return &p
 	}
+	if given := r.URL.EscapedPath(); path.Clean("/"+given) != "/"+strings.Trim(given, "/") {
+		return status(http.StatusBadRequest, "the path has a segment that is empty or made of dots", "send the path as it was named")
+	}
 	return unfit(r)
 }
 
 // nothing is at every path that nobody has.
-func nothing(w http.ResponseWriter, r *http.Request) {
+func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
 	if hasBody(r) {
 		closing(w)
 	}
-	status(http.StatusNotFound, "there is nothing at this path", "MCP is at /mcp, and at /sse for old clients").Write(w)
+	hint := "MCP is at /mcp, and at /sse for old clients"
+	if s.o.Handle == nil || s.o.At != "" {
+		hint = "the capability file that the server was started with says what is where"
+	}
+	status(http.StatusNotFound, "there is nothing at this path", hint).Write(w)
 }
 
 // recovered makes an answer of a panic, where there is none yet.

@@ -67,7 +67,14 @@ const (
 
 // Options says what a Server works with.
 type Options struct {
+	// Name tells the servers of one process apart in Metrics; "" for the only
+	// one.
+	Name string
+	// Handle answers MCP; nil: there is none.
 	Handle Handle
+	// At is the only path of MCP, as an http.ServeMux pattern; "": /mcp, and
+	// /sse with /message.
+	At string
 	// Allow reports whether the caller may make the MCP request, and answers
 	// with a refusal where not. name is what the request is about: the tool of a
 	// tools/call, the URI of a resources/read. nil: every caller may do all.
@@ -85,8 +92,9 @@ type Options struct {
 	// so at /health/ready, and closes each connection with its answer. nil: the
 	// end comes without notice.
 	Leaving <-chan struct{}
-	// Metrics counts; nil: nobody does, and there is no /metrics.
-	Metrics *Metrics
+	// Metrics counts; nil: nobody does. It is shown at /metrics unless NoMetrics.
+	Metrics   *Metrics
+	NoMetrics bool
 	// Trace is told of every request, hands back the one to go on with, and is
 	// told how it ended, with the server's own name of its route. nil: nobody is.
 	Trace func(*http.Request) (r *http.Request, end func(route string, status int))
@@ -172,13 +180,19 @@ func (s *Server) routes() *http.ServeMux {
 		gate = everybody
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("/", nothing)
-	mux.Handle("/mcp", gate(http.HandlerFunc(s.mcp)))
-	mux.Handle("/sse", gate(http.HandlerFunc(s.sse)))
-	mux.Handle("/message", gate(http.HandlerFunc(s.message)))
+	mux.HandleFunc("/", s.nothing)
+	switch {
+	case s.o.Handle == nil:
+	case s.o.At != "":
+		mux.Handle(s.o.At, gate(http.HandlerFunc(s.mcp)))
+	default:
+		mux.Handle("/mcp", gate(http.HandlerFunc(s.mcp)))
+		mux.Handle("/sse", gate(http.HandlerFunc(s.sse)))
+		mux.Handle("/message", gate(http.HandlerFunc(s.message)))
+	}
 	mux.HandleFunc("/health/live", s.live)
 	mux.HandleFunc("/health/ready", s.isReady)
-	if s.o.Metrics != nil {
+	if s.o.Metrics != nil && !s.o.NoMetrics {
 		mux.Handle("/metrics", gate(only(http.MethodGet, s.o.Metrics.handler())))
 	}
 	for pattern, h := range s.o.Routes {

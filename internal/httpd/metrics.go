@@ -69,9 +69,13 @@ func (m *Metrics) Gauge(name, help string, labels map[string]string, value func(
 
 // watch adds the figures of a server.
 func (m *Metrics) watch(s *Server) {
-	m.Gauge("bankauth_calls_in_flight", "Calls of tools at work.", nil, func() float64 { return float64(s.calls.atWork()) })
-	m.Gauge("bankauth_streams", "Open streams of /sse: the sessions there are.", nil, func() float64 { return float64(s.streams.count()) })
-	m.Gauge("bankauth_connections", "Open connections.", nil, func() float64 {
+	var labels map[string]string
+	if s.o.Name != "" {
+		labels = map[string]string{"adapter": s.o.Name}
+	}
+	m.Gauge("bankauth_calls_in_flight", "Calls of tools at work.", labels, func() float64 { return float64(s.calls.atWork()) })
+	m.Gauge("bankauth_streams", "Open streams of /sse: the sessions there are.", labels, func() float64 { return float64(s.streams.count()) })
+	m.Gauge("bankauth_connections", "Open connections.", labels, func() float64 {
 		if s.conns == nil {
 			return 0
 		}

@@ -15,6 +15,7 @@ import (
 	"bankauth/internal/auth"
 	"bankauth/internal/fault"
 	"bankauth/internal/problem"
+	"bankauth/tools"
 )
 
 // callDeadline bounds a call that its client need not wait for. The tools end
@@ -24,6 +25,13 @@ const callDeadline = 55 * time.Second
 // call is POST /v1/{tool}.
 func (a *api) call(w http.ResponseWriter, r *http.Request) {
 	tool := r.PathValue("tool")
+	a.serve(w, r, tool, tool, func(ctx context.Context, principal string, args any) tools.Result {
+		return a.tools.Call(ctx, principal, tool, args)
+	})
+}
+
+// serve makes a call of a tool that callers know by name.
+func (a *api) serve(w http.ResponseWriter, r *http.Request, name, tool string, do func(ctx context.Context, principal string, args any) tools.Result) {
 	scope, ok := auth.ScopeOf(tool)
 	if !ok {
 		notThere(w, r)
@@ -42,15 +50,15 @@ func (a *api) call(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if key == "" {
-		of(a.tools.Call(r.Context(), caller.Principal, tool, args), http.StatusBadRequest).write(w)
+		of(do(r.Context(), caller.Principal, args), http.StatusBadRequest).write(w)
 		return
 	}
-	q := question{principal: caller.Principal, key: key, tool: tool, args: args}
+	q := question{principal: caller.Principal, key: key, tool: name, args: args}
 	answer, replayed, err := a.answers.get(r.Context(), q, func() response {
 		// Whoever gave a key will ask again, and must find what became of it.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), callDeadline)
 		defer cancel()
-		return of(a.tools.Call(ctx, caller.Principal, tool, args), http.StatusBadRequest)
+		return of(do(ctx, caller.Principal, args), http.StatusBadRequest)
 	})
 	switch {
 	case errors.Is(err, errOtherQuestion):

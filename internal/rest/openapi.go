@@ -14,6 +14,9 @@ import (
 	"bankauth/tools"
 )
 
+// About says what the interface is.
+const About = "The tools of bankauth's MCP server over plain HTTP. Tokens lie in a vault; a caller works with handles (`token_ref`), and reaches those that it made itself."
+
 // object is a JSON object of the description.
 type object = map[string]any
 
@@ -70,7 +73,7 @@ func describe(o Options, closed bool) ([]byte, error) {
 		"openapi": "3.1.0",
 		"info": object{
 			"title": "bankauth", "version": o.Version, "summary": "Open-banking credentials for programs",
-			"description": "The tools of bankauth's MCP server over plain HTTP. Tokens lie in a vault; a caller works with handles (`token_ref`), and reaches those that it made itself.",
+			"description": About,
 			"license":     object{"name": "Apache-2.0", "identifier": "Apache-2.0"}, "contact": object{"name": "the operator of this server"},
 		},
 		"servers": []any{object{"url": "/", "description": "This server"}},

@@ -55,11 +55,27 @@ func Routes(o Options) (behind, front map[string]http.Handler, err error) {
 	}
 	front = map[string]http.Handler{
 		"/openapi.json":             d,
+		"/v1":                       http.RedirectHandler("/docs/", http.StatusSeeOther), // where the interface is said to be
 		"/docs":                     http.RedirectHandler("/docs/", http.StatusMovedPermanently),
 		"/docs/":                    page(),
 		problem.TypePath + "{code}": http.HandlerFunc(problems),
 	}
 	return behind, front, nil
+}
+
+// Aliases returns the handlers of tools at paths of their own, which take POST;
+// front and behind are as those of Routes.
+func Aliases(o Options, at map[string]*tools.Alias) (behind, front map[string]http.Handler) {
+	a := &api{tools: o.Tools, gate: o.Gate, answers: &answers{vault: o.Vault, now: time.Now}}
+	behind = map[string]http.Handler{}
+	for path, alias := range at {
+		behind[path] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			a.serve(w, r, path, alias.Tool, func(ctx context.Context, principal string, args any) tools.Result {
+				return o.Tools.CallAs(ctx, principal, alias, args)
+			})
+		})
+	}
+	return behind, map[string]http.Handler{problem.TypePath + "{code}": http.HandlerFunc(problems)}
 }
 
 func notThere(w http.ResponseWriter, _ *http.Request) {

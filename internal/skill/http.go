@@ -3,7 +3,9 @@ package skill
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -11,8 +13,12 @@ import (
 // Paths of Agent Skills Discovery 0.2.0.
 const (
 	wellKnown = "/.well-known/agent-skills/"
+	IndexPath = wellKnown + "index.json"
 	indexes   = "https://schemas.agentskills.io/discovery/0.2.0/schema.json"
 )
+
+// Paths returns where a Handler is to be mounted, as http.ServeMux patterns.
+func Paths() []string { return []string{"/skills", "/skills/", wellKnown} }
 
 // Tool is a tool that a skill leads to, and where it is called.
 type Tool struct {
@@ -34,7 +40,7 @@ func Derived(name, description, namespace, mode string) Tool {
 	return Tool{Name: name, Description: description, Type: "derived", Ref: Ref{namespace, name, mode}}
 }
 
-// Index is the document at /.well-known/agent-skills/index.json.
+// Index is the document at IndexPath.
 type Index struct {
 	Schema string    `json:"$schema"`
 	Skills []Indexed `json:"skills"`
@@ -54,23 +60,43 @@ func (s *Skill) Index() Index {
 	return Index{indexes, []Indexed{{s.Front.Name, "archive", s.Front.Description, s.Front.Name + ".zip", digest(s.Archive())}}}
 }
 
-// Handler serves the skill: at the five routes of a Naftiko skill adapter
-// (/skills and below), with tools as those that it leads to, and by Agent
-// Skills Discovery (/.well-known/agent-skills/ and below). It serves what is
-// public and asks nobody who they are.
+// Handler serves the skill: as a Catalogue of itself, with tools as those that
+// it leads to, and by Agent Skills Discovery (/.well-known/agent-skills/ and
+// below).
 func (s *Skill) Handler(tools []Tool) http.Handler {
-	if tools == nil {
-		tools = []Tool{} // a list that is empty, not null
+	var front map[string]any
+	b, err := json.Marshal(s.Front)
+	if err == nil {
+		err = json.Unmarshal(b, &front)
 	}
-	h := handler{s, tools}
+	if err != nil { // of texts: it does not happen
+		return http.NotFoundHandler()
+	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /skills", h.list)
-	mux.HandleFunc("GET /skills/{name}", h.named(h.detail))
-	mux.HandleFunc("GET /skills/{name}/download", h.named(h.download))
-	mux.HandleFunc("GET /skills/{name}/contents", h.named(h.contents))
-	mux.HandleFunc("GET /skills/{name}/contents/{file...}", h.named(h.file))
-	mux.HandleFunc("GET "+wellKnown+"index.json", h.index)
-	mux.HandleFunc("GET "+wellKnown+"{archive}", h.archive)
+	mux.HandleFunc("GET "+IndexPath, func(w http.ResponseWriter, r *http.Request) { answer(w, r, s.Index()) })
+	mux.HandleFunc("GET "+wellKnown+"{archive}", s.named)
+	return serving(mux, []Entry{{s.Front.Name, s.Front.Description, front, tools, s}})
+}
+
+// Entry is one skill of a Catalogue.
+type Entry struct {
+	Name, Description string
+	Front             map[string]any // license and the like, as front matter calls them; a name or a description in it does not count
+	Tools             []Tool
+	Skill             *Skill // its files; nil: it has none
+}
+
+// Catalogue serves skills at the five routes of a Naftiko skill adapter,
+// /skills and below. What it serves is public, and it asks nobody who they are.
+func Catalogue(entries []Entry) http.Handler { return serving(http.NewServeMux(), entries) }
+
+func serving(mux *http.ServeMux, entries []Entry) http.Handler {
+	c := catalogue(entries)
+	mux.HandleFunc("GET /skills", c.list)
+	mux.HandleFunc("GET /skills/{name}", c.named(Entry.detail))
+	mux.HandleFunc("GET /skills/{name}/download", c.filed(Entry.download))
+	mux.HandleFunc("GET /skills/{name}/contents", c.filed(Entry.contents))
+	mux.HandleFunc("GET /skills/{name}/contents/{file...}", c.filed(Entry.file))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Before the mux, which would clean the path and redirect.
 		if unsafe(r.URL.Path) {
@@ -90,83 +116,95 @@ func unsafe(path string) bool {
 	return false
 }
 
-type handler struct {
-	*Skill
-	tools []Tool
-}
+type catalogue []Entry
 
-func (h handler) named(then http.HandlerFunc) http.HandlerFunc {
+func (c catalogue) named(then func(Entry, http.ResponseWriter, *http.Request)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if r.PathValue("name") != h.Front.Name {
+		i := slices.IndexFunc(c, func(e Entry) bool { return e.Name == r.PathValue("name") })
+		if i < 0 {
 			http.Error(w, "there is no such skill; /skills lists them", http.StatusNotFound)
 			return
 		}
-		then(w, r)
+		then(c[i], w, r)
 	}
 }
 
-func (h handler) list(w http.ResponseWriter, r *http.Request) {
+// filed is named for what needs the skill's files.
+func (c catalogue) filed(then func(Entry, http.ResponseWriter, *http.Request)) http.HandlerFunc {
+	return c.named(func(e Entry, w http.ResponseWriter, r *http.Request) {
+		if e.Skill == nil {
+			http.Error(w, "the skill has no files", http.StatusNotFound)
+			return
+		}
+		then(e, w, r)
+	})
+}
+
+func (c catalogue) list(w http.ResponseWriter, r *http.Request) {
 	type listed struct {
 		Name        string   `json:"name"`
 		Description string   `json:"description"`
-		License     string   `json:"license,omitempty"`
+		License     any      `json:"license,omitempty"`
 		Tools       []string `json:"tools"`
 	}
-	names := []string{}
-	for _, t := range h.tools {
-		names = append(names, t.Name)
+	all := []listed{}
+	for _, e := range c {
+		names := []string{}
+		for _, t := range e.Tools {
+			names = append(names, t.Name)
+		}
+		all = append(all, listed{e.Name, e.Description, e.Front["license"], names})
 	}
 	answer(w, r, struct {
 		Count  int      `json:"count"`
 		Skills []listed `json:"skills"`
-	}{1, []listed{{h.Front.Name, h.Front.Description, h.Front.License, names}}})
+	}{len(all), all})
 }
 
-func (h handler) detail(w http.ResponseWriter, r *http.Request) {
-	answer(w, r, struct {
-		Front
-		Tools []Tool `json:"tools"`
-	}{h.Front, h.tools})
+func (e Entry) detail(w http.ResponseWriter, r *http.Request) {
+	said := map[string]any{}
+	maps.Copy(said, e.Front)
+	said["name"], said["description"], said["tools"] = e.Name, e.Description, append([]Tool{}, e.Tools...) // a list that is empty, not null
+	answer(w, r, said)
 }
 
-func (h handler) download(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Disposition", `attachment; filename="`+h.Front.Name+`.zip"`)
-	send(w, r, "application/zip", h.Archive())
+func (e Entry) download(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Disposition", `attachment; filename="`+e.Name+`.zip"`)
+	Public(w, r, "application/zip", e.Skill.Archive())
 }
 
-func (h handler) contents(w http.ResponseWriter, r *http.Request) {
+func (e Entry) contents(w http.ResponseWriter, r *http.Request) {
 	type listed struct {
 		Path string `json:"path"`
 		Size int    `json:"size"`
 		Type string `json:"type"`
 	}
 	var files []listed
-	for _, f := range h.Files {
+	for _, f := range e.Skill.Files {
 		files = append(files, listed{f.Path, len(f.Body), f.Type})
 	}
 	answer(w, r, struct {
 		Name  string   `json:"name"`
 		Files []listed `json:"files"`
-	}{h.Front.Name, files})
+	}{e.Name, files})
 }
 
-func (h handler) file(w http.ResponseWriter, r *http.Request) {
-	f, ok := h.File(r.PathValue("file"))
+func (e Entry) file(w http.ResponseWriter, r *http.Request) {
+	f, ok := e.Skill.File(r.PathValue("file"))
 	if !ok {
 		http.Error(w, "the skill has no such file; its contents lists them", http.StatusNotFound)
 		return
 	}
-	send(w, r, f.Type, f.Body)
+	Public(w, r, f.Type, f.Body)
 }
 
-func (h handler) index(w http.ResponseWriter, r *http.Request) { answer(w, r, h.Index()) }
-
-func (h handler) archive(w http.ResponseWriter, r *http.Request) {
-	if r.PathValue("archive") != h.Front.Name+".zip" {
+// named is the archive by its name at Agent Skills Discovery.
+func (s *Skill) named(w http.ResponseWriter, r *http.Request) {
+	if r.PathValue("archive") != s.Front.Name+".zip" {
 		http.NotFound(w, r)
 		return
 	}
-	send(w, r, "application/zip", h.Archive())
+	Public(w, r, "application/zip", s.Archive())
 }
 
 func answer(w http.ResponseWriter, r *http.Request, v any) {
@@ -175,12 +213,12 @@ func answer(w http.ResponseWriter, r *http.Request, v any) {
 		http.Error(w, "the answer could not be written", http.StatusInternalServerError)
 		return
 	}
-	send(w, r, "application/json", b)
+	Public(w, r, "application/json", b)
 }
 
-// send answers with b, which anybody may keep for five minutes and ask again
-// whether it is the same.
-func send(w http.ResponseWriter, r *http.Request, kind string, b []byte) {
+// Public answers with b, which anybody may keep for five minutes and ask again
+// whether it is the same. kind is its media type.
+func Public(w http.ResponseWriter, r *http.Request, kind string, b []byte) {
 	if strings.HasPrefix(kind, "text/") {
 		kind += "; charset=utf-8"
 	}
