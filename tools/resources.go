@@ -98,6 +98,9 @@ func (s *Set) addTokens(m *server.MCPServer, principal func(context.Context) str
 		})
 }
 
+// ShowsTokens reports whether the resource at uri says what tokens a caller has.
+func ShowsTokens(uri string) bool { return uri == tokensURI || strings.HasPrefix(uri, tokenURI) }
+
 func (s *Set) tokens(ctx context.Context, who string) ([]vault.Record, error) {
 	v, err := s.vault(ctx)
 	if err != nil {

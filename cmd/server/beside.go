@@ -47,13 +47,14 @@ func (b *besideProxy) address() func(ctx context.Context, principal string) stri
 	return func(_ context.Context, principal string) string { return egressAddress(b.listener, &b.keys, principal) }
 }
 
-// start serves the proxy with the tokens of s until ctx or close ends it.
-func (b *besideProxy) start(ctx context.Context, s *service) {
+// start serves the proxy with the tokens of s until ctx or close ends it. may
+// is egress.Options.May.
+func (b *besideProxy) start(ctx context.Context, s *service, may func(principal string) bool) {
 	if b == nil {
 		return
 	}
 	ctx, b.stop = context.WithCancel(ctx)
-	h := egress.New(egress.Options{Tokens: s.tools, Keys: &b.keys, Hosts: egress.Hosts(b.listener), ReadOnly: b.readOnly, Log: s.log})
+	h := egress.New(egress.Options{Tokens: s.tools, Keys: &b.keys, May: may, Hosts: egress.Hosts(b.listener), ReadOnly: b.readOnly, Log: s.log})
 	go func() { b.ended <- egress.Serve(ctx, b.listener, h) }()
 }
 

@@ -72,10 +72,10 @@ func TestStdioEgress(t *testing.T) {
 func TestBesideEnds(t *testing.T) {
 	s := bareService(t)
 	for name, use := range map[string]func(context.Context, *besideProxy){
-		"closed": func(ctx context.Context, b *besideProxy) { b.start(ctx, s) },
+		"closed": func(ctx context.Context, b *besideProxy) { b.start(ctx, s, nil) },
 		"signalled": func(ctx context.Context, b *besideProxy) {
 			gone, stop := context.WithCancel(ctx)
-			b.start(gone, s)
+			b.start(gone, s, nil)
 			stop()
 		},
 		"never started": func(context.Context, *besideProxy) {},

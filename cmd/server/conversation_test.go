@@ -153,7 +153,13 @@ type program struct {
 // start starts bankauth. Its environment is env and a home of the test's own.
 func start(t *testing.T, env []string, args ...string) *program {
 	t.Helper()
-	s := &program{cmd: exec.Command("bankauth", args...), lines: make(chan string, 4096)}
+	return launch(t, "bankauth", env, args...)
+}
+
+// launch starts the bankauth that lies at path.
+func launch(t *testing.T, path string, env []string, args ...string) *program {
+	t.Helper()
+	s := &program{cmd: exec.Command(path, args...), lines: make(chan string, 4096)}
 	s.cmd.Env = append([]string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + t.TempDir()}, env...)
 	s.cmd.Stderr = os.Stderr
 	var err error

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,8 +23,45 @@ import (
 // person, who opens the address that the server named last and presses a
 // button. con_REF in a client's line stands for the last consent_ref.
 func TestElicitation(t *testing.T) {
-	files, err := filepath.Glob("testdata/elicitation/*.txtar")
-	if err != nil || len(files) < 5 {
+	elicitations(t, "elicitation", func(t *testing.T) door {
+		s := start(t, nil, "stdio", "--simulate")
+		return door{say: func(line string) { s.say(t, line) }, hear: func() string { return s.hear(t) }, end: func() string { return s.end(t) }}
+	})
+}
+
+// TestElicitationOverHTTP does the same at /mcp, for a caller with a token; the
+// person's browser has none.
+func TestElicitationOverHTTP(t *testing.T) {
+	elicitations(t, "elicitation_http", func(t *testing.T) door {
+		clients := "BANKAUTH_CLIENTS_FILE=" + filepath.Join(t.TempDir(), "clients.json")
+		token := strings.TrimSpace(shell(t, []string{clients}, "clients", "add", "agent"))
+		s := start(t, []string{clients}, "serve", "--simulate", "--listen", "127.0.0.1:0")
+		url := where(t, s)
+		var heard string
+		return door{hear: func() string { return heard }, end: func() string { return terminate(t, s) }, say: func(line string) {
+			header := []string{"Authorization: Bearer " + token}
+			if strings.Contains(line, `protocolVersion":"2026-07-28"`) {
+				header = append(header, "Mcp-Protocol-Version: 2026-07-28", "Mcp-Method: tools/call", "Mcp-Name: create_access_token")
+			}
+			var err error
+			if _, heard, err = post(t.Context(), http.DefaultClient, url, line, header...); err != nil {
+				t.Fatal(err)
+			}
+		}}
+	})
+}
+
+// door is how a client talks to a server. end returns what the server said
+// beyond what was asked.
+type door struct {
+	say  func(line string)
+	hear func() string
+	end  func() string
+}
+
+func elicitations(t *testing.T, folder string, open func(*testing.T) door) {
+	files, err := filepath.Glob(filepath.Join("testdata", folder, "*.txtar"))
+	if err != nil || len(files) < 2 {
 		t.Fatalf("%d conversations, %v", len(files), err)
 	}
 	for _, path := range files {
@@ -34,7 +72,7 @@ func TestElicitation(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := string(a.Files[0].Data)
-			got := elicit(t, want)
+			got := elicit(t, open(t), want)
 			if *update {
 				a.Files[0].Data = []byte(got)
 				if err := os.WriteFile(path, txtar.Format(a), 0o644); err != nil {
@@ -51,21 +89,20 @@ func TestElicitation(t *testing.T) {
 
 var consentPage = regexp.MustCompile(`http://127\.0\.0\.1:\d+/consent/(con_[a-z2-7]{32})`)
 
-func elicit(t *testing.T, script string) string {
-	s := start(t, nil, "stdio", "--simulate")
+func elicit(t *testing.T, d door, script string) string {
 	var all strings.Builder
 	var page, ref string
 	for line := range strings.Lines(script) {
 		line = strings.TrimSuffix(line, "\n")
 		switch {
 		case strings.HasPrefix(line, "> "):
-			s.say(t, strings.ReplaceAll(line[2:], "con_REF", ref))
+			d.say(strings.ReplaceAll(line[2:], "con_REF", ref))
 		case strings.HasPrefix(line, "! "):
 			if _, err := simulator.Consent(t.Context(), page, line == "! grant"); err != nil {
 				t.Fatal(err)
 			}
 		default:
-			heard := s.hear(t)
+			heard := d.hear()
 			if m := consentPage.FindStringSubmatch(heard); m != nil {
 				page, ref = m[0], m[1]
 			}
@@ -73,7 +110,7 @@ func elicit(t *testing.T, script string) string {
 		}
 		all.WriteString(line + "\n")
 	}
-	if rest := s.end(t); rest != "" {
+	if rest := d.end(); rest != "" {
 		t.Errorf("the server went on: %s", rest)
 	}
 	return all.String()

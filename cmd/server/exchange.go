@@ -10,6 +10,7 @@ import (
 	"bankauth/internal/auth"
 	"bankauth/internal/httpd"
 	"bankauth/internal/stdio"
+	"bankauth/tools"
 )
 
 const methodListen = "subscriptions/listen"
@@ -19,6 +20,18 @@ const methodListen = "subscriptions/listen"
 func callerOf(ctx context.Context) string {
 	caller, _ := auth.FromContext(ctx)
 	return caller.Principal
+}
+
+// scopeOf is the scope that an MCP request needs; ok is false where it needs
+// none. name is the tool, or the resource's URI.
+func scopeOf(method, name string) (scope string, ok bool) {
+	switch mcp.MCPMethod(method) {
+	case mcp.MethodToolsCall:
+		return auth.ScopeOf(name)
+	case mcp.MethodResourcesRead:
+		return auth.TokensUse, tools.ShowsTokens(name)
+	}
+	return "", false
 }
 
 // exchange answers one message over HTTP, where each stands alone: what mcp-go
@@ -32,6 +45,10 @@ func (c *conversation) exchange(ctx context.Context, m httpd.Message) stdio.Repl
 	if m.Legacy {
 		// server/discover then tells a newer client what to fall back to.
 		ctx = server.WithSupportedProtocolVersions(ctx, mcp.LegacyProtocolVersions())
+	}
+	if caller, _ := auth.FromContext(ctx); m.Method == string(mcp.MethodCompletionComplete) && !caller.May(auth.TokensUse) {
+		// It would tell token_refs. A refusal would keep the names of providers back.
+		ctx = auth.NewContext(ctx, auth.Caller{})
 	}
 	if m.Method != methodListen {
 		return c.answer(ctx, from, m.Message)

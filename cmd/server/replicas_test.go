@@ -1,95 +1,177 @@
+//go:build unix
+
 package main
 
 import (
-	"encoding/json"
-	"io"
+	"context"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
-	"strconv"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
-	"bankauth/internal/simulator"
+	"bankauth/internal/vault"
 )
 
-// Three servers on one vault behind a proxy that sends each request to the
-// next: a consent is opened, shown, answered and asked for at different ones.
-// All are killed after each step, and nothing of it is lost.
-func TestServeReplicas(t *testing.T) {
-	bank, env := simulation(t)
-	var targets [3]atomic.Pointer[httputil.ReverseProxy]
-	var turn atomic.Int64
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		targets[turn.Add(1)%3].Load().ServeHTTP(w, r)
-	}))
-	t.Cleanup(proxy.Close)
-	env = append(env, "BANKAUTH_PUBLIC_URL="+proxy.URL)
-	var running [3]*program
-	anew := func() {
-		for i := range running {
-			if running[i] != nil {
-				_ = running[i].cmd.Process.Kill()
-				_ = running[i].cmd.Wait()
+// TestReplicas: three servers on one PostgreSQL behind a plain round-robin
+// proxy are one to their client, whatever it speaks, without sticky sessions.
+// One is killed amid a refresh and nothing is lost; one is told to end and no
+// call fails.
+func TestReplicas(t *testing.T) {
+	f := newFleet(t, 3)
+	t.Parallel()
+	f.shareOneVault(t)
+	lost := f.killAmidRefresh(t)
+	f.drainUnderLoad(t)
+	f.recover(t, lost)
+	f.nothingLost(t)
+}
+
+// shareOneVault does everything once in every way, each step at another replica.
+func (f *fleet) shareOneVault(t *testing.T) {
+	t.Helper()
+	for _, w := range ways {
+		first := f.must(t, w, "create_access_token", map[string]any{"provider": "fintecture", "grant_type": "client_credentials", "scope": "AIS"})
+		for range 3 {
+			if a := f.must(t, w, "create_access_token", map[string]any{"provider": "fintecture", "grant_type": "client_credentials", "scope": "AIS"}); a.TokenRef != first.TokenRef || !a.Reused {
+				t.Errorf("%s: another replica made another token: %s", w, a.body)
 			}
-			running[i] = start(t, env, "serve", "--listen", "127.0.0.1:0")
-			target, err := url.Parse(where(t, running[i]))
-			if err != nil {
-				t.Fatal(err)
+		}
+		user := f.must(t, w, "create_access_token", f.code(t))
+		for range 3 {
+			if a := f.must(t, w, "refresh_token", force(user.TokenRef)); a.TokenRef != user.TokenRef || a.Reused {
+				t.Errorf("%s: %s", w, a.body)
 			}
-			p := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, Transport: &http.Transport{DisableKeepAlives: true}}
-			targets[i].Store(p)
+		}
+		for range 3 {
+			list, err := f.send(t.Context(), overREST, http.MethodGet, "/v1/tokens", nil, nil)
+			if err != nil || strings.Count(list.body, first.TokenRef) != 1 || strings.Count(list.body, user.TokenRef) != 1 {
+				t.Errorf("%s: the list is %s, %v", w, list.body, err)
+			}
+		}
+		if a, err := f.send(t.Context(), overREST, http.MethodDelete, "/v1/tokens/"+user.TokenRef, nil, nil); err != nil || a.failed() {
+			t.Errorf("erasing: %v %s", err, a.body)
+		}
+		for range 3 {
+			if a, err := f.call(t.Context(), w, "refresh_token", force(user.TokenRef)); err != nil || !strings.Contains(a.body, "invalid_argument") {
+				t.Errorf("%s: what was erased at one replica is at another: %v %s", w, err, a.body)
+			}
 		}
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	ask := func(further string) (said map[string]any, again string) {
+	for i, r := range f.replicas {
+		if r.served < 10 {
+			t.Errorf("replica %d served %d requests: the proxy does not go round", i, r.served)
+		}
+	}
+}
+
+// killAmidRefresh kills the replica whose request has spent a refresh token at
+// the bank, and returns the token's name.
+func (f *fleet) killAmidRefresh(t *testing.T) (ref string) {
+	t.Helper()
+	ref = f.must(t, sessions, "create_access_token", f.code(t)).TokenRef
+	before := f.bank.Truth().Requests
+	f.bank.SetDelay(0, patience)
+	answered := make(chan fleetAnswer, 1)
+	go func() {
+		a, _ := f.call(t.Context(), sessions, "refresh_token", force(ref))
+		answered <- a
+	}()
+	eventually(t, "the bank has the refresh", func() bool { return f.bank.Truth().Requests > before })
+	victim := f.working(t)
+	_ = victim.cmd.Process.Kill()
+	_ = victim.cmd.Wait()
+	if a := <-answered; a.status != http.StatusBadGateway {
+		t.Errorf("the call of a replica that was killed was answered %d %s", a.status, a.body)
+	}
+	f.bank.SetDelay(0, 0)
+	return ref
+}
+
+// drainUnderLoad has one replica end while callers are at work; another joins.
+func (f *fleet) drainUnderLoad(t *testing.T) {
+	t.Helper()
+	var refs []string
+	for range 12 {
+		refs = append(refs, f.must(t, overREST, "create_access_token", f.code(t)).TokenRef)
+	}
+	f.bank.SetDelay(0, 20*time.Millisecond)
+	ctx, stop := context.WithCancel(t.Context())
+	var callers sync.WaitGroup
+	var answered atomic.Int64
+	for i, ref := range refs {
+		callers.Go(func() {
+			for ctx.Err() == nil {
+				a, err := f.call(t.Context(), ways[i%len(ways)], "refresh_token", force(ref))
+				if err != nil || a.failed() {
+					t.Errorf("a call failed while a replica drained: %v, %d %s", err, a.status, a.body)
+					return
+				}
+				answered.Add(1)
+			}
+		})
+	}
+	more := func(calls int64) {
 		t.Helper()
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, proxy.URL+"/v1/create_access_token",
-			strings.NewReader(`{"provider":"flinks","grant_type":"authorization_code"`+further+`}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Content-Type", "application/json")
-		r.Header.Set("Idempotency-Key", "key-"+strconv.Itoa(len(further)))
-		res, err := client.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer res.Body.Close()
-		b, err := io.ReadAll(res.Body)
-		if err == nil {
-			err = json.Unmarshal(b, &said)
-		}
-		if err != nil {
-			t.Fatalf("%v: %s", err, b)
-		}
-		return said, res.Header.Get("Idempotency-Replayed")
+		until := answered.Load() + calls
+		eventually(t, "further calls are answered", func() bool { return answered.Load() > until || t.Failed() })
 	}
-	anew()
-	said, _ := ask("")
-	address, _ := said["consent_url"].(string)
-	if !strings.HasPrefix(address, proxy.URL) {
-		t.Fatalf("%v", said)
+	more(50)
+	f.join(t)
+	more(50)
+	alive := slices.IndexFunc(f.replicas, func(r *replica) bool { return r.cmd.ProcessState == nil })
+	leaving := f.replicas[alive]
+	if err := leaving.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
 	}
-	anew()
-	if v, err := simulator.Consent(t.Context(), address, true); err != nil || !strings.Contains(v.Body, "Done") {
-		t.Fatalf("%v: %d %s", err, v.Status, v.Body)
+	leaving.wait(t)
+	more(50)
+	stop()
+	callers.Wait()
+	f.bank.SetDelay(0, 0)
+	t.Logf("%d calls", answered.Load())
+}
+
+// recover calls again for the token whose refresh nobody heard of, as its
+// client would: until the answer says that it is not to be tried again.
+func (f *fleet) recover(t *testing.T, ref string) {
+	t.Helper()
+	for began := time.Now(); ; {
+		a, err := f.call(t.Context(), stateless, "refresh_token", force(ref))
+		switch {
+		case err == nil && !a.failed():
+			t.Logf("the refresh went on after %v", time.Since(began).Round(time.Second))
+			return
+		case err != nil || !strings.Contains(a.body, `\"retryable\":true`) || time.Since(began) > 2*time.Minute:
+			t.Fatalf("after the kill: %v, %d %s", err, a.status, a.body)
+		}
+		time.Sleep(time.Second)
 	}
-	anew()
-	further := `,"consent_ref":"` + said["consent_ref"].(string) + `"`
-	first, again := ask(further)
-	if token, _ := first["token_ref"].(string); !strings.HasPrefix(token, "tok_") || again != "" {
-		t.Fatalf("%v %q", first, again)
+}
+
+// nothingLost looks into the vault and at the bank.
+func (f *fleet) nothingLost(t *testing.T) {
+	t.Helper()
+	v, err := vault.Open(t.Context(), f.store)
+	if err != nil {
+		t.Fatal(err)
 	}
-	anew()
-	for range 3 {
-		if second, again := ask(further); second["token_ref"] != first["token_ref"] || again != "true" {
-			t.Errorf("%v %q after %v", second, again, first)
+	defer func() { _ = v.Close(context.Background()) }()
+	all, err := v.List(t.Context(), "client:platform")
+	if err != nil || len(all) != 14 { // the client's own, the one that was killed under, and the twelve
+		t.Errorf("%d tokens, %v", len(all), err)
+	}
+	for _, r := range all {
+		if r.State != vault.Live || !r.Token.Refresh.IsZero() && !f.bank.Alive(r.Token.Refresh.Reveal()) {
+			t.Errorf("%s is %s (%s), and at the bank it is alive: %v", r.Ref, r.State, r.Reason, f.bank.Alive(r.Token.Refresh.Reveal()))
 		}
 	}
-	if n := bank.Truth().Begun; n != 1 {
-		t.Errorf("%d grants", n)
+	for _, g := range f.bank.Truth().Grants {
+		if g.Overlaps > 0 {
+			t.Errorf("a refresh token was posted %d times at once", g.Overlaps)
+		}
 	}
 }

@@ -31,7 +31,7 @@ func (c *stdioCommand) Run(ctx context.Context, p *process) error {
 	if err != nil {
 		return errors.Join(err, beside.close())
 	}
-	beside.start(ctx, s)
+	beside.start(ctx, s, nil)
 	m := newMemory(p.env, collectAt, softMemory)
 	defer m.start(ctx)()
 	client := newConversation(ctx, s, func(context.Context) string { return tools.Local })

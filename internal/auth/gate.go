@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -80,6 +81,27 @@ func (g *Gate) Whose(r *http.Request) (string, bool) {
 	caller, err := g.admit(r)
 	return caller.Principal, err == nil
 }
+
+// Keeps reports whether a principal that was let in once has the scope today: a
+// client until it is removed, Local as long as everybody gets in. Of an
+// issuer's principals only their next token tells, so those it keeps.
+func (g *Gate) Keeps(principal, scope string) bool {
+	name, static := strings.CutPrefix(principal, clientPrincipal)
+	switch {
+	case principal == Local().Principal:
+		return g.Open()
+	case !static:
+		return g.o.Issuer != nil
+	case g.o.Clients == nil:
+		return false
+	}
+	all, err := g.o.Clients.List()
+	return err == nil && slices.ContainsFunc(all, func(c Client) bool { return c.Name == name && slices.Contains(c.Scopes, scope) })
+}
+
+// clientPrincipal begins the principal of a static client. An issuer's begins
+// with the issuer's URL.
+const clientPrincipal = "client:"
 
 // refusal is why a caller is not let in. Both texts are ours.
 type refusal struct {
@@ -201,7 +223,7 @@ func (g *Gate) know(ctx context.Context, token secret.Value) (Caller, error) {
 		if !known {
 			return Caller{}, refuse("unknown", "the token is not known here; its client may have been removed")
 		}
-		return Caller{Principal: "client:" + client.Name, Scopes: client.Scopes}, nil
+		return Caller{Principal: clientPrincipal + client.Name, Scopes: client.Scopes}, nil
 	}
 	if g.o.Issuer == nil {
 		return Caller{}, refuse("unknown", "the token is not known here")

@@ -13,6 +13,7 @@ type options struct {
 	Env       map[string]string `json:"env,omitempty"`
 	URL       string            `json:"url,omitempty"`       // of a server that runs, in place of a command
 	Transport string            `json:"transport,omitempty"` // http or sse
+	Token     string            `json:"token,omitempty"`     // of a client of that server
 	Banks     map[string]bank   `json:"banks,omitempty"`
 	Era       string            `json:"era,omitempty"`
 	Expose    string            `json:"expose,omitempty"`

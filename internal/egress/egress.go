@@ -33,6 +33,9 @@ type Options struct {
 	// the first segment of the path or in KeyHeader. nil: whoever reaches the
 	// handler may use those of tools.Local.
 	Keys *Keys
+	// May reports whether a principal who was given a key may use tokens still:
+	// it is asked with each request. nil: as long as the process lives.
+	May func(principal string) bool
 	// Hosts are what a Host header may say, lower case, port included; nil:
 	// anything. A page in a browser that had its own name point here would say
 	// that name.

@@ -57,7 +57,7 @@ func (h *Handler) look(r *http.Request) (target, *refusal) {
 	}
 	segments := strings.Split(path[1:], "/")
 	segments, known := h.known(&t, r, segments)
-	if !known {
+	if !known || h.o.May != nil && !h.o.May(t.principal) {
 		return t, &refusal{http.StatusForbidden, fault.New(fault.CredentialsRejected, "this proxy serves only programs that know its key",
 			"use the address that bankauth gave: it ends with the key")}
 	}

@@ -28,8 +28,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.log(r, seen, time.Since(began))
 		ended(route(r.Pattern), seen.code())
 	}()
-	if s.conns != nil && s.conns.pressed.Load() {
-		closing(seen) // somebody waits for the place
+	if s.conns != nil && s.conns.pressed.Load() || s.leaving() {
+		closing(seen) // somebody waits for the place, or is to look for another server
 	}
 	switch wrong := s.refusal(r); {
 	case wrong != nil:

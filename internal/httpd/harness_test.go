@@ -130,6 +130,7 @@ type got struct {
 	status int
 	header http.Header
 	body   string
+	closes bool // the connection
 }
 
 // id returns what a JSON-RPC error says.
@@ -180,7 +181,7 @@ func (s *served) try(ctx context.Context, method, path, body string, header ...s
 	}
 	defer a.Body.Close()
 	b, err := io.ReadAll(a.Body)
-	return got{a.StatusCode, a.Header, string(b)}, err
+	return got{a.StatusCode, a.Header, string(b), a.Close}, err
 }
 
 func (s *served) post(t *testing.T, body string, header ...string) got {

@@ -54,10 +54,8 @@ func (s *Server) isReady(w http.ResponseWriter, r *http.Request) {
 			h.Status = "unavailable"
 		}
 	}
-	select {
-	case <-s.draining:
+	if s.leaving() {
 		h.Status = "draining"
-	default:
 	}
 	s.health(w, r, h)
 }

@@ -49,8 +49,8 @@ type Handle func(ctx context.Context, m Message) stdio.Reply
 
 // Limits bound what the server takes on. A field that is 0 has the default.
 type Limits struct {
-	Connections int           // 576
-	Calls       int           // of tools at work at once: 448
+	Connections int           // 512
+	Calls       int           // of tools at work at once: 384
 	CallsEach   int           // of one principal: Calls
 	Streams     int           // of /sse: half of Connections
 	Idle        time.Duration // after which a stream of /sse without a call is ended: 30 minutes
@@ -59,8 +59,8 @@ type Limits struct {
 
 // What a Server does where a limit is 0.
 const (
-	DefaultConnections = 576
-	DefaultCalls       = 448
+	DefaultConnections = 512
+	DefaultCalls       = 384
 	DefaultIdle        = 30 * time.Minute
 	DefaultDrain       = 30 * time.Second
 )
@@ -68,9 +68,10 @@ const (
 // Options says what a Server works with.
 type Options struct {
 	Handle Handle
-	// Allow reports whether the caller may call the tool, and answers with a
-	// refusal where not. nil: every caller may call every tool.
-	Allow func(w http.ResponseWriter, r *http.Request, tool string) bool
+	// Allow reports whether the caller may make the MCP request, and answers
+	// with a refusal where not. name is what the request is about: the tool of a
+	// tools/call, the URI of a resources/read. nil: every caller may do all.
+	Allow func(w http.ResponseWriter, r *http.Request, method, name string) bool
 	// Gate lets callers in; nil: everybody, as auth.Local.
 	Gate func(http.Handler) http.Handler
 	// Routes are other rooms' handlers behind the gate, by http.ServeMux
@@ -80,6 +81,10 @@ type Options struct {
 	// Ready returns what the server needs and whether it has it. It is asked
 	// once in a few seconds, however often the route is.
 	Ready func(ctx context.Context) map[string]bool
+	// Leaving is closed when the server is soon to end: it serves on, but says
+	// so at /health/ready, and closes each connection with its answer. nil: the
+	// end comes without notice.
+	Leaving <-chan struct{}
 	// Metrics counts; nil: nobody does, and there is no /metrics.
 	Metrics *Metrics
 	// Trace is told of every request, hands back the one to go on with, and is
@@ -218,6 +223,18 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return err
 	}
 	return nil
+}
+
+// leaving reports whether the server is soon to end, or ending.
+func (s *Server) leaving() bool {
+	select {
+	case <-s.o.Leaving:
+		return true
+	case <-s.draining:
+		return true
+	default:
+		return false
+	}
 }
 
 // drain lets what is at work come to its end.

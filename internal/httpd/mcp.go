@@ -116,15 +116,15 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, env stdio.Envelope
 
 // request calls the handler and answers. c is nil for a request that ends with
 // its connection.
-func (s *Server) request(ctx context.Context, w http.ResponseWriter, r *http.Request, m Message, tool string, c *call) {
+func (s *Server) request(ctx context.Context, w http.ResponseWriter, r *http.Request, m Message, name string, c *call) {
 	owed := true
 	if c != nil {
 		defer s.calls.end(c)
 	}
+	if s.o.Allow != nil && !s.o.Allow(w, r, m.Method, name) {
+		return
+	}
 	if m.Method == methodToolsCall {
-		if s.o.Allow != nil && !s.o.Allow(w, r, tool) {
-			return
-		}
 		if principal := caller(r).Principal; s.calls.enter(ctx, principal) {
 			defer s.calls.leave(principal)
 		} else {

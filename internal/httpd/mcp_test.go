@@ -171,11 +171,12 @@ func TestClosing(t *testing.T) {
 
 func TestAllow(t *testing.T) {
 	s := serve(t, func(o *httpd.Options) {
-		o.Allow = func(w http.ResponseWriter, r *http.Request, tool string) bool {
-			if tool == "slow" {
+		o.Allow = func(w http.ResponseWriter, r *http.Request, method, name string) bool {
+			no := method == "tools/call" && name == "slow" || method == "resources/read" && name == "bankauth://closed"
+			if no {
 				w.WriteHeader(http.StatusForbidden)
 			}
-			return tool != "slow"
+			return !no
 		}
 	})
 	if g := s.post(t, slow("1")); g.status != http.StatusForbidden {
@@ -186,6 +187,11 @@ func TestAllow(t *testing.T) {
 	}
 	if g := s.post(t, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"fast"}}`); g.status != 200 {
 		t.Errorf("another tool: %d", g.status)
+	}
+	for params, want := range map[string]int{`"uri":"bankauth://closed"`: 403, `"name":"x","uri":"bankauth://closed"`: 403, `"name":"bankauth://closed","uri":"bankauth://open"`: 200} {
+		if g := s.post(t, `{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{`+params+`}}`); g.status != want {
+			t.Errorf("%s: %d, want %d", params, g.status, want)
+		}
 	}
 	c := s.openSSE(t)
 	if g := s.send(t, "POST", c.endpoint, slow("1")); g.status != http.StatusForbidden {
@@ -315,5 +321,30 @@ func TestBusyConnectionsStay(t *testing.T) {
 	}
 	if g := <-late; g.status != 200 {
 		t.Errorf("the late one: %d", g.status)
+	}
+}
+
+// TestLeaving: a server that is soon to end says so, serves on, and lets no
+// client keep its connection.
+func TestLeaving(t *testing.T) {
+	leaving := make(chan struct{})
+	s := serve(t, func(o *httpd.Options) { o.Leaving = leaving })
+	fast := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"fast"}}`
+	for _, want := range []struct {
+		ready  int
+		closes bool
+	}{{http.StatusOK, false}, {http.StatusServiceUnavailable, true}} {
+		if g := s.send(t, "GET", "/health/ready", ""); g.status != want.ready || strings.Contains(g.body, "draining") != want.closes {
+			t.Errorf("ready: %d %s", g.status, g.body)
+		}
+		if g := s.send(t, "GET", "/health/live", ""); g.status != http.StatusOK {
+			t.Errorf("live: %d", g.status)
+		}
+		if g := s.post(t, fast); g.status != http.StatusOK || g.closes != want.closes {
+			t.Errorf("a call: %d, the connection closes: %v", g.status, g.closes)
+		}
+		if !want.closes {
+			close(leaving)
+		}
 	}
 }

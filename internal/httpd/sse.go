@@ -169,7 +169,7 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, e *events, m Messag
 		s.replies.Write(m.ID, reply, e.message)
 		return
 	}
-	if m.Method == methodToolsCall && s.o.Allow != nil && !s.o.Allow(w, r, env.Name) {
+	if s.o.Allow != nil && !s.o.Allow(w, r, m.Method, env.Name) {
 		return
 	}
 	// The POST ends at once, and its context with it; the stream's has the

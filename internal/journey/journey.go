@@ -47,7 +47,9 @@ type Play struct {
 	Simulator *simulator.Simulator
 	// Vault opens the vault of the agent's server anew, from outside.
 	Vault func(context.Context) (*vault.Vault, error)
-	Tell  func(Step)
+	// Principal is the agent in that vault; "": that of a server over stdio.
+	Principal string
+	Tell      func(Step)
 	// Browser is told the page on which a person's consent ended; nil: nobody is.
 	Browser func(simulator.Visited)
 	// Egress is the address of a proxy over the same vault, its key included;

@@ -2,6 +2,7 @@ package journey
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -11,8 +12,8 @@ import (
 	"bankauth/internal/vault"
 )
 
-// principal is whose tokens a server over stdio keeps.
-const principal = "local"
+// stdioPrincipal is whose tokens a server over stdio keeps.
+const stdioPrincipal = "local"
 
 // gather keeps every token that the vault holds now. It is asked after each
 // call, because a refresh replaces what it renews.
@@ -34,7 +35,7 @@ func (p *Play) gatherPassword(ctx context.Context, provider, user string) error 
 			if r.Identity.Provider != provider {
 				continue
 			}
-			password, held, err := v.Password(ctx, vault.Account{Principal: principal, Provider: provider,
+			password, held, err := v.Password(ctx, vault.Account{Principal: p.principal(), Provider: provider,
 				Environment: r.Identity.Environment, Client: r.Identity.Client, User: user})
 			if err == nil && !held {
 				err = errors.New("looking for the user's password: the vault holds none")
@@ -46,12 +47,14 @@ func (p *Play) gatherPassword(ctx context.Context, provider, user string) error 
 	})
 }
 
+func (p *Play) principal() string { return cmp.Or(p.Principal, stdioPrincipal) }
+
 func (p *Play) look(ctx context.Context, at func(*vault.Vault, []vault.Record) error) error {
 	v, err := p.Vault(ctx)
 	if err != nil {
 		return err
 	}
-	records, err := v.List(ctx, principal)
+	records, err := v.List(ctx, p.principal())
 	if err == nil {
 		err = at(v, records)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"bankauth/internal/auth"
+	"bankauth/internal/consent"
 	"bankauth/internal/rest"
 	"bankauth/internal/secret"
 	"bankauth/internal/simulator"
@@ -52,10 +53,12 @@ func open(t *testing.T, exposure tools.Exposure) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := tools.Options{Exposure: exposure, Vault: func(context.Context) (*vault.Vault, error) { return v, nil }}
+	consents := consent.New(consent.Options{Vault: func(context.Context) (*vault.Vault, error) { return v, nil }})
+	o := tools.Options{Exposure: exposure, Consents: consents, Vault: func(context.Context) (*vault.Vault, error) { return v, nil }}
 	for _, p := range all {
 		bank := sim.Bank(p.Name)
-		c, err := providers.New(p, providers.Options{Environment: providers.Simulated, BaseURL: bank.URL(), ClientID: secret.New(bank.ClientID()), ClientSecret: bank.ClientSecret(), Transport: transport})
+		c, err := providers.New(p, providers.Options{Environment: providers.Simulated, BaseURL: bank.URL(), ClientID: secret.New(bank.ClientID()), ClientSecret: bank.ClientSecret(),
+			PrivateKey: bank.PrivateKey, Transport: transport})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,10 +81,15 @@ func open(t *testing.T, exposure tools.Exposure) *world {
 	for pattern, h := range front {
 		mux.Handle(pattern, h)
 	}
+	mux.Handle(consent.Path, consents)
 	server := httptest.NewServer(mux)
 	w.url = server.URL
+	consents.ServedAt(server.URL, gate.Whose)
 	t.Cleanup(func() {
 		server.Close()
+		if err := consents.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
 		if err := v.Close(context.Background()); err != nil {
 			t.Error(err)
 		}

@@ -13,7 +13,7 @@ type Envelope struct {
 	// Answer says that it answers a question of the server's; it has no Method.
 	Answer    bool
 	RequestID json.RawMessage // params.requestId where it is a string or a number
-	Name      string          // params.name, or params.uri where there is none; "" where that is no string
+	Name      string          // params.name, or for resources/read params.uri; "" where that is no string
 	Revision  string          // of the protocol, as params._meta names it; "" where it does not
 }
 
@@ -29,8 +29,8 @@ func Open(raw []byte, depth int) (Envelope, *Error) {
 	}
 	e.Answer = !env.hasMethod
 	e.Revision = plainText(env.revision)
-	if e.Name = plainText(env.name); env.name == nil {
-		e.Name = plainText(env.uri)
+	if e.Name = plainText(env.name); e.Method == methodResourcesRead {
+		e.Name = plainText(env.uri) // a name beside it is nobody's, and must not hide it
 	}
 	return e, nil
 }

@@ -33,10 +33,11 @@ const (
 )
 
 const (
-	methodInitialize = "initialize"
-	methodToolsCall  = "tools/call"
-	methodListen     = "subscriptions/listen"
-	methodCancelled  = "notifications/cancelled"
+	methodInitialize    = "initialize"
+	methodToolsCall     = "tools/call"
+	methodResourcesRead = "resources/read"
+	methodListen        = "subscriptions/listen"
+	methodCancelled     = "notifications/cancelled"
 )
 
 // Message is a request or a notification. Its bytes belong to the handler.

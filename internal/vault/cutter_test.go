@@ -8,13 +8,15 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+
+	"bankauth/internal/testdb"
 )
 
 // cutter is a proxy before a database that cuts connections at a chosen
 // moment.
 type cutter struct {
 	target string
-	database
+	testdb.Server
 
 	mu    sync.Mutex
 	conns map[net.Conn]bool
@@ -32,13 +34,13 @@ type moment struct {
 	after bool
 }
 
-func newCutter(t *testing.T, before database) *cutter {
+func newCutter(t *testing.T, before testdb.Server) *cutter {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cutter{target: net.JoinHostPort("127.0.0.1", strconv.Itoa(before.port)), database: database{port: l.Addr().(*net.TCPAddr).Port}, conns: map[net.Conn]bool{}}
+	c := &cutter{target: net.JoinHostPort("127.0.0.1", strconv.Itoa(before.Port)), Server: testdb.Server{Port: l.Addr().(*net.TCPAddr).Port}, conns: map[net.Conn]bool{}}
 	c.all.Go(func() {
 		for {
 			client, err := l.Accept()

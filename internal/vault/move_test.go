@@ -6,12 +6,13 @@ import (
 	"testing"
 
 	"bankauth/internal/secret"
+	"bankauth/internal/testdb"
 	"bankauth/internal/vault"
 )
 
 // moveBetweenStores takes a vault from SQLite to the server, on to another
 // database there, and back into a file, by backups.
-func moveBetweenStores(t *testing.T, db database) {
+func moveBetweenStores(t *testing.T, db testdb.Server) {
 	bank := &strict{now: map[string]string{}}
 	place := withKey(t.TempDir() + "/file")
 	place.Store = secret.Value{}
@@ -21,7 +22,7 @@ func moveBetweenStores(t *testing.T, db database) {
 		path := backUp(t, v)
 		next := withKey(t.TempDir() + "/own")
 		if next.Store = (secret.Value{}); to != "" {
-			next.Store = secret.New(db.create(t, nameOf(t)+to))
+			next.Store = secret.New(db.Create(t, nameOf(t)+to))
 		}
 		r, err := vault.Restore(t.Context(), next, path)
 		if err != nil || !r.Made || r.Inserted != 1 || len(r.Suspect) != 1 {
@@ -42,7 +43,7 @@ func moveBetweenStores(t *testing.T, db database) {
 		}
 	}
 	wrong := withKey(t.TempDir() + "/own")
-	wrong.Store = secret.New(db.create(t, nameOf(t)+"wrong"))
+	wrong.Store = secret.New(db.Create(t, nameOf(t)+"wrong"))
 	wrong.Key = vault.Key{Value: secret.New("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")}
 	if _, err := vault.Restore(t.Context(), wrong, backUp(t, v)); code(err) != "vault_unavailable" {
 		t.Errorf("with another key: %v", err)

@@ -22,6 +22,7 @@ import (
 
 	"bankauth/internal/fault"
 	"bankauth/internal/secret"
+	"bankauth/internal/testdb"
 	"bankauth/internal/vault"
 )
 
@@ -229,7 +230,7 @@ func alter(t testing.TB, dir string, statements ...string) {
 	t.Helper()
 	if address := onServer(dir); address != "" {
 		for _, s := range statements {
-			execOn(t, address, worded(s))
+			testdb.Exec(t, address, worded(s))
 		}
 		return
 	}

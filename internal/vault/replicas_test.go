@@ -22,6 +22,7 @@ import (
 
 	"bankauth/internal/fault"
 	"bankauth/internal/secret"
+	"bankauth/internal/testdb"
 	"bankauth/internal/token"
 	"bankauth/internal/vault"
 )
@@ -117,8 +118,8 @@ func nameOf(t *testing.T) string { return databaseFor(t.Name()) }
 // replicasPostOnce has 3 replicas with 300 callers each refresh one expired
 // token, a hundred tokens one after the other, and other replicas that have
 // read the old token and come to the lock after the winner.
-func replicasPostOnce(t *testing.T, db database) {
-	address := db.create(t, nameOf(t))
+func replicasPostOnce(t *testing.T, db testdb.Server) {
+	address := db.Create(t, nameOf(t))
 	first := replica(t, address, 0)
 	var late []*vault.Vault
 	for range 4 {
@@ -168,9 +169,9 @@ func replicasPostOnce(t *testing.T, db database) {
 
 // leaseIsLost stops a replica amid its request until another one has taken
 // its place.
-func leaseIsLost(t *testing.T, db database) {
+func leaseIsLost(t *testing.T, db testdb.Server) {
 	const lease = time.Second
-	address := db.create(t, nameOf(t))
+	address := db.Create(t, nameOf(t))
 	other := replica(t, address, lease)
 	r := obtain(t, other, identity("authorization_code", ""), vault.Policy{Deadline: lease / 2}, (&bank1{}).mint)
 	bank := newRotator(t)
@@ -216,11 +217,11 @@ func leaseIsLost(t *testing.T, db database) {
 }
 
 // cutConnections cuts at every statement of a refresh, before it and after.
-func cutConnections(t *testing.T, db database) {
+func cutConnections(t *testing.T, db testdb.Server) {
 	const lease = 1500 * time.Millisecond
-	address := db.create(t, nameOf(t))
+	address := db.Create(t, nameOf(t))
 	proxy := newCutter(t, db)
-	v := replica(t, proxy.address(nameOf(t)), lease)
+	v := replica(t, proxy.Address(nameOf(t)), lease)
 	witness := replica(t, address, lease)
 	for _, m := range []moment{
 		{text: "LEFT JOIN attempts", nth: 1}, {text: "LEFT JOIN attempts", nth: 2}, {text: "INSERT INTO leases", nth: 1},
@@ -266,10 +267,10 @@ func refresh(t *testing.T, v *vault.Vault, ref string, p vault.Policy, bank *rot
 }
 
 // outage takes the database away under an answer.
-func outage(t *testing.T, db database) {
+func outage(t *testing.T, db testdb.Server) {
 	const lease = time.Second
-	address, proxy := db.create(t, nameOf(t)), newCutter(t, db)
-	v, other := replica(t, proxy.address(nameOf(t)), lease), replica(t, address, lease)
+	address, proxy := db.Create(t, nameOf(t)), newCutter(t, db)
+	v, other := replica(t, proxy.Address(nameOf(t)), lease), replica(t, address, lease)
 	spilled := func() int {
 		names, err := filepath.Glob(filepath.Dir(filepath.Dir(t.TempDir())) + "/*/*/own/spill/tok_*")
 		if err != nil {
@@ -311,8 +312,8 @@ func outage(t *testing.T, db database) {
 }
 
 // endedSessions ends everybody's sessions again and again.
-func endedSessions(t *testing.T, db database) {
-	address := db.create(t, nameOf(t))
+func endedSessions(t *testing.T, db testdb.Server) {
+	address := db.Create(t, nameOf(t))
 	v := replica(t, address, 2*time.Second)
 	policy := vault.Policy{Force: true, Deadline: time.Second}
 	bank := newRotator(t)
@@ -341,8 +342,8 @@ func endedSessions(t *testing.T, db database) {
 	t.Logf("%d refreshes, %d sessions ended", spent, ended.Load())
 }
 
-func terminate(t *testing.T, db database, name string) (ended int64) {
-	admin, err := sql.Open("pgx", db.address("postgres")+"?default_query_exec_mode=exec")
+func terminate(t *testing.T, db testdb.Server, name string) (ended int64) {
+	admin, err := sql.Open("pgx", db.Address("postgres")+"?default_query_exec_mode=exec")
 	if err != nil {
 		t.Error(err)
 		return 0
@@ -354,9 +355,9 @@ func terminate(t *testing.T, db database, name string) (ended int64) {
 	return ended
 }
 
-func serverRefusals(t *testing.T, db database) {
+func serverRefusals(t *testing.T, db testdb.Server) {
 	made := func(t *testing.T) string {
-		address := db.create(t, nameOf(t))
+		address := db.Create(t, nameOf(t))
 		shut(t, replica(t, address, 0))
 		return address
 	}
@@ -371,29 +372,31 @@ func serverRefusals(t *testing.T, db database) {
 		"no key":  {spoil: func(_ *testing.T, o *vault.Options) { o.Key = vault.Key{} }, hint: "BANKAUTH_VAULT_KEY"},
 		"keyring": {spoil: func(_ *testing.T, o *vault.Options) { o.Key = vault.Key{Keyring: true} }, hint: "BANKAUTH_VAULT_KEY"},
 		"newer schema": {spoil: func(t *testing.T, o *vault.Options) {
-			execOn(t, o.Store.Reveal(), `UPDATE meta SET value = '9' WHERE name = 'bankauth_schema'`)
+			testdb.Exec(t, o.Store.Reveal(), `UPDATE meta SET value = '9' WHERE name = 'bankauth_schema'`)
 		}, hint: "later"},
-		"another's": {spoil: func(t *testing.T, o *vault.Options) { execOn(t, o.Store.Reveal(), `DROP TABLE leases`) }, hint: "of its own"},
-		"damaged":   {spoil: func(t *testing.T, o *vault.Options) { execOn(t, o.Store.Reveal(), `DELETE FROM data_keys`) }, hint: "backup"},
+		"another's": {spoil: func(t *testing.T, o *vault.Options) { testdb.Exec(t, o.Store.Reveal(), `DROP TABLE leases`) }, hint: "of its own"},
+		"damaged":   {spoil: func(t *testing.T, o *vault.Options) { testdb.Exec(t, o.Store.Reveal(), `DELETE FROM data_keys`) }, hint: "backup"},
 		"key damaged": {spoil: func(t *testing.T, o *vault.Options) {
-			execOn(t, o.Store.Reveal(), `UPDATE data_keys SET wrapped = '\x00'`)
+			testdb.Exec(t, o.Store.Reveal(), `UPDATE data_keys SET wrapped = '\x00'`)
 		}, hint: "backup"},
 		"wrong password": {spoil: func(_ *testing.T, o *vault.Options) {
 			o.Store = secret.New(strings.Replace(o.Store.Reveal(), "CANARY", "CANARY2", 1))
 		}, hint: "password"},
-		"no such database": {spoil: func(_ *testing.T, o *vault.Options) { o.Store = secret.New(db.address("nosuch")) }, hint: "database"},
-		"nobody there":     {spoil: func(t *testing.T, o *vault.Options) { o.Store = secret.New(database{port: freePort(t)}.address("x")) }, hint: "PostgreSQL answers", soon: true},
-		"not an address":   {spoil: func(_ *testing.T, o *vault.Options) { o.Store = secret.New("postgres://u:CANARY%zz@h/d") }, hint: "%xx"},
-		"unknown sslmode":  {spoil: func(_ *testing.T, o *vault.Options) { o.Store = secret.New(o.Store.Reveal() + "?sslmode=CANARY") }, hint: "libpq"},
+		"no such database": {spoil: func(_ *testing.T, o *vault.Options) { o.Store = secret.New(db.Address("nosuch")) }, hint: "database"},
+		"nobody there": {spoil: func(t *testing.T, o *vault.Options) {
+			o.Store = secret.New(testdb.Server{Port: testdb.FreePort(t)}.Address("x"))
+		}, hint: "PostgreSQL answers", soon: true},
+		"not an address":  {spoil: func(_ *testing.T, o *vault.Options) { o.Store = secret.New("postgres://u:CANARY%zz@h/d") }, hint: "%xx"},
+		"unknown sslmode": {spoil: func(_ *testing.T, o *vault.Options) { o.Store = secret.New(o.Store.Reveal() + "?sslmode=CANARY") }, hint: "libpq"},
 		"no schema": {spoil: func(_ *testing.T, o *vault.Options) {
-			o.Store = secret.New(db.address("postgres") + "?search_path=nosuch")
+			o.Store = secret.New(db.Address("postgres") + "?search_path=nosuch")
 		}, hint: "search_path"},
 		"read only": {spoil: func(t *testing.T, o *vault.Options) {
-			db.exec(t, "postgres", "ALTER DATABASE "+nameOf(t)+" SET default_transaction_read_only = on")
+			db.Exec(t, "postgres", "ALTER DATABASE "+nameOf(t)+" SET default_transaction_read_only = on")
 		}, hint: "primary"},
 		"no rights": {spoil: func(t *testing.T, o *vault.Options) {
-			db.exec(t, "postgres", "CREATE ROLE nobody LOGIN PASSWORD '"+databasePassword+"'")
-			o.Store = secret.New(strings.Replace(db.address("postgres"), "bankauth", "nobody", 1))
+			db.Exec(t, "postgres", "CREATE ROLE nobody LOGIN PASSWORD '"+testdb.Password+"'")
+			o.Store = secret.New(strings.Replace(db.Address("postgres"), "bankauth", "nobody", 1))
 		}, hint: "the right"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -416,8 +419,8 @@ func serverRefusals(t *testing.T, db database) {
 		})
 	}
 	t.Run("two schemas", func(t *testing.T) {
-		address := db.create(t, nameOf(t))
-		execOn(t, address, "CREATE SCHEMA a", "CREATE SCHEMA b")
+		address := db.Create(t, nameOf(t))
+		testdb.Exec(t, address, "CREATE SCHEMA a", "CREATE SCHEMA b")
 		a, b := replica(t, address+"?search_path=a", 0), replica(t, address+"?search_path=b", 0)
 		r := obtain(t, a, identity("authorization_code", ""), vault.Policy{}, (&bank1{}).mint)
 		if _, err := b.Get(context.Background(), me, r.Ref); code(err) != fault.InvalidArgument {
@@ -426,8 +429,8 @@ func serverRefusals(t *testing.T, db database) {
 	})
 }
 
-func nothingInClearOnServer(t *testing.T, db database) {
-	address := db.create(t, nameOf(t))
+func nothingInClearOnServer(t *testing.T, db testdb.Server) {
+	address := db.Create(t, nameOf(t))
 	v := replica(t, address, 0)
 	b := &bank{lifetime: time.Minute, refresh: true}
 	for _, grant := range []string{"client_credentials", "authorization_code", "password"} {

@@ -17,6 +17,7 @@ import (
 
 	"bankauth/internal/fault"
 	"bankauth/internal/secret"
+	"bankauth/internal/testdb"
 	"bankauth/internal/token"
 	"bankauth/internal/vault"
 )
@@ -62,7 +63,7 @@ func shut(t testing.TB, v *vault.Vault) {
 func folder(t testing.TB) string {
 	dir := t.TempDir() + "/bank auth?50%#"
 	if base := os.Getenv(storeVariable); base != "" {
-		execOn(t, base+"postgres", "CREATE DATABASE "+databaseFor(dir))
+		testdb.Exec(t, base+"postgres", "CREATE DATABASE "+databaseFor(dir))
 	}
 	return dir
 }

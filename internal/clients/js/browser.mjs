@@ -1,17 +1,19 @@
 // A person with a real browser (headless Chromium) at the simulator's consent
 // pages, asked by the SDK's URL-mode elicitation, in the era that the argument
-// names: grants once and refuses once at each provider.
+// names: grants once and refuses once at each provider. Over HTTP, where there
+// is a url, a client of the legacy era is not asked, and the agent has the
+// address from the error.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { Client } from '@modelcontextprotocol/client';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import { chromium } from 'playwright-core';
 import { Report } from './report.mjs';
 
-const { command, args, env, era, chromium: executablePath } = JSON.parse(process.argv[2]);
+const { command, args, env, era, url, token, chromium: executablePath } = JSON.parse(process.argv[2]);
 const report = new Report();
 const profile = mkdtempSync(join(tmpdir(), 'bankauth-browser-'));
 
@@ -35,7 +37,7 @@ async function consent(url, button) {
   await page.goto(url);
   const bank = await page.textContent('h1');
   await Promise.all([page.waitForURL('**/consent/callback?**'), page.click(`button[value=${button}]`)]);
-  const seen = { bank, title: await page.textContent('h1'), text: await page.textContent('p'), scripts: await page.locator('script').count(), complaints: [...complaints] };
+  const seen = { bank, at: page.url(), title: await page.textContent('h1'), text: await page.textContent('p'), scripts: await page.locator('script').count(), complaints: [...complaints] };
   seen.styled = await page.evaluate(() => getComputedStyle(document.querySelector('main').parentElement).maxWidth !== 'none');
   const again = await page.reload();
   seen.again = again.status();
@@ -51,12 +53,25 @@ client.setRequestHandler('elicitation/create', async (request) => {
   return { action: 'accept' };
 });
 
+async function call(args) {
+  const result = await client.callTool({ name: 'create_access_token', arguments: { grant_type: 'authorization_code', ...args } });
+  return JSON.parse(result.content[0].text);
+}
+
 async function connect(provider, button, check) {
   decide = button;
+  visit = undefined;
   await report.attempt(`${provider} ${button}`, async () => {
-    const result = await client.callTool({ name: 'create_access_token', arguments: { provider, grant_type: 'authorization_code' } });
-    const answer = JSON.parse(result.content[0].text);
+    let answer = await call({ provider });
+    report.equal(`${provider} ${button}: who is asked`, visit ? 'the client' : answer.error?.code, url && era === 'legacy' ? 'consent_required' : 'the client');
+    if (!visit) {
+      const { consent_url, consent_ref } = answer.error;
+      visit = consent(consent_url, button);
+      visit.catch(() => {});
+      answer = await call({ provider, consent_ref });
+    }
     const seen = await visit;
+    if (url) report.check(`${provider} ${button}: it is the server's own address`, seen.at.startsWith(new URL('/consent/callback?', url).href), seen);
     report.equal(`${provider} ${button}: the bank's page came first`, seen.bank, 'Simulated bank');
     report.equal(`${provider} ${button}: no script`, seen.scripts, 0);
     report.check(`${provider} ${button}: the style is let in`, seen.styled, seen);
@@ -67,7 +82,9 @@ async function connect(provider, button, check) {
 }
 
 await report.attempt('connected', async () => {
-  await client.connect(new StdioClientTransport({ command, args, env, stderr: 'inherit' }));
+  await client.connect(url
+    ? new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers: { Authorization: `Bearer ${token}` } } })
+    : new StdioClientTransport({ command, args, env, stderr: 'inherit' }));
   for (const provider of ['fintecture', 'flinks']) {
     await connect(provider, 'grant', (seen, answer) => {
       report.equal(`${provider}: done`, seen.title, 'Done');
