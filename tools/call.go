@@ -161,17 +161,16 @@ func (s *Set) event(ctx context.Context, r *request, code fault.Code, took time.
 
 // What the log calls the operations on records, which are no tools.
 const (
-	use         = "use" // a token is put to use
-	listTokens  = "list_tokens"
-	showToken   = "show_token"
-	forgetToken = "forget_token"
+	use        = "use" // a token is put to use
+	listTokens = "list_tokens"
+	showToken  = "show_token"
 )
 
 // toolName returns the name of one of our tools or operations; what a client
 // made up is not for the log.
 func toolName(name string) string {
 	switch name {
-	case schema.CreateAccessToken, schema.RefreshToken, schema.CreateUser, schema.Revoke, use, listTokens, showToken, forgetToken:
+	case schema.CreateAccessToken, schema.RefreshToken, schema.CreateUser, schema.Revoke, use, listTokens, showToken:
 		return name
 	}
 	return "unknown"

@@ -2,6 +2,7 @@ package tools
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -27,11 +28,11 @@ func (s *Set) consent(ctx context.Context, r *request, op *schema.Operation, g *
 	if ref, ok := r.args.text(argumentRef); ok {
 		return s.consented(ctx, r, ref)
 	}
-	force, f := r.args.flag("force")
-	if f != nil {
-		return nil, f
+	request, err := json.Marshal(pendingCall{Arguments: r.args, Correlation: r.correlation, Client: clientOf(r.bank)})
+	if err != nil {
+		return nil, err
 	}
-	q, err := s.planConsent(r, op, g)
+	q, _, err := s.planConsent(r, op, g)
 	if err != nil {
 		return nil, err
 	}
@@ -43,27 +44,37 @@ func (s *Set) consent(ctx context.Context, r *request, op *schema.Operation, g *
 	}
 	client := r.bank.Client
 	return nil, s.o.Consents.Open(ctx, consent.Opening{
-		Principal: r.principal, Provider: client.Provider().Name, Title: client.Provider().Title,
+		Principal: r.principal, Provider: client.Provider().Name, Title: client.Provider().Title, Request: request,
 		Address: func(ctx context.Context, t consent.Trip) (secret.Value, error) {
 			q.RedirectURI, q.State, q.Challenge = t.RedirectURI, t.State, t.Challenge
 			return client.Open(ctx, q)
 		},
-		Finish: func(ctx context.Context, t consent.Trip, a consent.Answer) (string, error) {
-			return s.exchange(ctx, r, *q.Call, force, t, a)
-		},
 	})
 }
 
+// pendingCall is a call that has opened a consent, for whatever process finishes it.
+type pendingCall struct {
+	Arguments   arguments `json:"arguments"`
+	Correlation string    `json:"correlation_id"`
+	Client      string    `json:"client"`
+}
+
+// clientOf tells one client at one environment of a provider from others.
+func clientOf(b *Bank) string { return b.Client.Environment() + " " + b.Client.Fingerprint() }
+
 // planConsent checks the arguments that there are without a code: those of the
 // exchange that is to follow, and those with which a consent is opened.
-func (s *Set) planConsent(r *request, op *schema.Operation, g *schema.Grant) (providers.Consent, error) {
+func (s *Set) planConsent(r *request, op *schema.Operation, g *schema.Grant) (q providers.Consent, force bool, err error) {
 	p := r.bank.Client.Provider()
+	force, f := r.args.flag("force")
+	if f != nil {
+		return q, false, f
+	}
 	given := r.args.without("provider", "grant_type", "force")
 	if r.args.has(argumentRedirect) {
-		return providers.Consent{}, &fault.Fault{Code: fault.InvalidArgument, Message: "redirect_uri goes with a code that you bring along",
+		return q, false, &fault.Fault{Code: fault.InvalidArgument, Message: "redirect_uri goes with a code that you bring along",
 			Hint: "leave redirect_uri out, and the server asks the user to consent; or give code too", NotAllowed: []string{argumentRedirect}}
 	}
-	var q providers.Consent
 	opening := g.Consent.Arguments()
 	for name, into := range map[string]*string{schema.FillScope: &q.Scope, argumentInstitution: &q.Institution} {
 		if !r.args.has(name) || !slices.Contains(opening, name) {
@@ -71,7 +82,7 @@ func (s *Set) planConsent(r *request, op *schema.Operation, g *schema.Grant) (pr
 		}
 		text, ok := r.args.text(name)
 		if !ok || len(text) > 1000 || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
-			return q, &fault.Fault{Code: fault.InvalidArgument, Message: name + " must be a plain text of at most 1,000 characters",
+			return q, false, &fault.Fault{Code: fault.InvalidArgument, Message: name + " must be a plain text of at most 1,000 characters",
 				Hint: "leave " + name + " out, or give a text of ASCII characters"}
 		}
 		*into = text
@@ -87,27 +98,52 @@ func (s *Set) planConsent(r *request, op *schema.Operation, g *schema.Grant) (pr
 		}
 	}
 	if f := p.Check(op, g, whole, s.full()); f != nil {
-		return q, f
+		return q, false, f
 	}
 	call := s.newCall(r, op, g, given)
 	q.Call = &call
-	return q, nil
+	return q, force, nil
 }
 
 const argumentRedirect = schema.FillRedirectURI
 
-// exchange makes a token of what the browser brought back. It returns the
-// token_ref.
-func (s *Set) exchange(ctx context.Context, r *request, call providers.Call, force bool, t consent.Trip, a consent.Answer) (ref string, err error) {
+// finish makes a token of what the browser brought back for a consent that was
+// opened here, or in another process of the vault. It returns the token_ref.
+func (s *Set) finish(ctx context.Context, principal string, asked []byte, t consent.Trip, a consent.Answer) (ref string, err error) {
 	start := s.o.Now()
+	var was pendingCall
+	if err := json.Unmarshal(asked, &was); err != nil {
+		return "", err
+	}
+	r := &request{principal: principal, tool: schema.CreateAccessToken, args: was.Arguments, correlation: was.Correlation}
 	defer func() {
-		code := "ok"
+		code, provider := "ok", ""
 		if err != nil {
 			code = string(fault.From(err).Code)
 		}
-		s.o.Log.Info().Str("provider", r.bank.Client.Provider().Name).Str("code", code).Int64("ms", s.o.Now().Sub(start).Milliseconds()).
+		if r.bank != nil {
+			provider = r.bank.Client.Provider().Name
+		}
+		s.o.Log.Info().Str("provider", provider).Str("code", code).Int64("ms", s.o.Now().Sub(start).Milliseconds()).
 			Str("correlation_id", r.correlation).Msg("consent")
 	}()
+	op, g, err := s.chosen(r)
+	if err != nil {
+		return "", err
+	}
+	if clientOf(r.bank) != was.Client || !g.Opens(r.args) {
+		return "", fault.New(fault.NotConfigured, "the consent was opened by a server with other settings for "+r.bank.Client.Provider().Title,
+			"give all servers that share a vault the same settings; then call create_access_token again without consent_ref")
+	}
+	q, force, err := s.planConsent(r, op, g)
+	if err != nil {
+		return "", err
+	}
+	return s.exchange(ctx, r, *q.Call, force, t, a)
+}
+
+// exchange sends what the browser brought back.
+func (s *Set) exchange(ctx context.Context, r *request, call providers.Call, force bool, t consent.Trip, a consent.Answer) (string, error) {
 	if err := r.bank.Client.Answered(&call, a.Issuer, a.Error); err != nil {
 		return "", err
 	}

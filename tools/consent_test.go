@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,7 +29,8 @@ import (
 // asking lets the tools open consents on a loopback port.
 func asking(t *testing.T, now func() time.Time) option {
 	return func(o *tools.Options) {
-		o.Consents = consent.New(consent.Options{Now: now})
+		o.Now = now
+		o.Consents = consent.New(consent.Options{Vault: o.Vault, Now: now})
 		t.Cleanup(func() {
 			if err := o.Consents.Close(context.Background()); err != nil {
 				t.Error(err)
@@ -248,6 +250,38 @@ func TestConsentWaits(t *testing.T) {
 	var said struct{ Error map[string]any }
 	if err := json.Unmarshal(r.JSON, &said); err != nil || said.Error["retryable"] != true || said.Error["consent_url"] != address || said.Error["consent_ref"] != ref {
 		t.Errorf("%s", r.JSON)
+	}
+}
+
+// TestConsentFinishedElsewhere: what a consent needs to be finished is in the
+// vault; a server with another client of the provider does not send the code.
+func TestConsentFinishedElsewhere(t *testing.T) {
+	for _, same := range []bool{true, false} {
+		var o tools.Options
+		h := open(t, asking(t, nil), func(given *tools.Options) { o = *given })
+		said := h.fault("create_access_token", `{"provider":"flinks","grant_type":"authorization_code","force":"true"}`)
+		address, ref := said["consent_url"].(string), said["consent_ref"].(string)
+		o.Banks = slices.Clone(o.Banks)
+		for i, b := range o.Banks {
+			id := secret.New("another")
+			if same {
+				id = secret.New(h.sim.Bank(b.Client.Provider().Name).ClientID())
+			}
+			c, err := providers.New(b.Client.Provider(), providers.Options{Environment: providers.Simulated, BaseURL: b.Client.BaseURL(), ClientID: id,
+				ClientSecret: h.sim.Bank(b.Client.Provider().Name).ClientSecret()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.Banks[i].Client = c
+		}
+		if _, err := tools.New(o); err != nil { // it is the one that finishes now
+			t.Fatal(err)
+		}
+		v := h.person(address, true)
+		out, failed := h.call("create_access_token", h.again("flinks", ref))
+		if strings.Contains(v.Body, "Done") != same || failed == same || strings.Contains(fmt.Sprint(out), "not_configured") == same || h.sim.Bank("flinks").Truth().Begun != map[bool]int{true: 1}[same] {
+			t.Errorf("same settings %v: %s\n%v", same, v.Body, out)
+		}
 	}
 }
 

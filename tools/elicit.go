@@ -49,7 +49,7 @@ func (s *Set) serve(ctx context.Context, m *server.MCPServer, who, tool string, 
 // the person answered; nil: nothing that can be read.
 func (s *Set) resume(ctx context.Context, who string, args any, ref string, said *mcp.ElicitationResult) *mcp.CallToolResult {
 	if s.o.Consents != nil && said != nil && said.Action != mcp.ElicitationResponseActionAccept {
-		s.o.Consents.Withdraw(who, ref)
+		s.o.Consents.Withdraw(ctx, who, ref)
 	}
 	given, f := read(args)
 	if f != nil {

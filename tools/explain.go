@@ -73,7 +73,7 @@ func (s *Set) explained(ctx context.Context, r *request, lines *[]string) ([]pro
 // explainedConsent shows how the consent is opened, and the exchange after it.
 func (s *Set) explainedConsent(r *request, op *schema.Operation, g *schema.Grant, lines *[]string) ([]providers.Call, error) {
 	delete(r.args, argumentRef)
-	q, err := s.planConsent(r, op, g)
+	q, _, err := s.planConsent(r, op, g)
 	if err != nil {
 		return nil, err
 	}

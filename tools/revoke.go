@@ -2,6 +2,7 @@ package tools
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 
@@ -32,6 +33,8 @@ type Revocation struct {
 	Note     string  `json:"note"` // the outcome in words
 }
 
+func (r Revocation) encode() ([]byte, error) { return json.Marshal(r) }
+
 var notes = map[Outcome]string{
 	Revoked: "the provider has ended the token and what it stands on; the vault has erased it",
 	Erased:  "the provider has no way to end such a token, so it lives there until its time is over; the vault has erased it",
@@ -49,6 +52,13 @@ func (s *Set) Revoke(ctx context.Context, principal, ref string, force bool) (Re
 	out, err := s.revoke(ctx, r, ref, force)
 	s.logUse(ctx, r, err, s.o.Now().Sub(start))
 	return out, err
+}
+
+// RevokeToken is Revoke with a Revocation, or its fault, as a Result.
+func (s *Set) RevokeToken(ctx context.Context, principal, ref string, force bool) Result {
+	return s.do(ctx, &request{principal: principal, tool: schema.Revoke}, func(r *request) (answer, error) {
+		return s.revoke(ctx, r, ref, force)
+	})
 }
 
 func (s *Set) revoke(ctx context.Context, r *request, ref string, force bool) (Revocation, error) {

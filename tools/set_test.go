@@ -3,6 +3,7 @@ package tools_test
 import (
 	"context"
 	"encoding/json"
+	"sync"
 	"testing"
 
 	"github.com/rs/zerolog"
@@ -64,10 +65,14 @@ func open(t *testing.T, options ...option) *house {
 		o.Banks = append(o.Banks, tools.Bank{Client: c, Simulated: true})
 	}
 	dir := t.TempDir() + "/vault"
-	o.Vault = func(ctx context.Context) (*vault.Vault, error) {
-		v, err := vault.Open(ctx, vault.Options{Dir: dir, Ephemeral: true})
-		h.vault = v
-		return v, err
+	var opening sync.Mutex
+	o.Vault = func(ctx context.Context) (_ *vault.Vault, err error) {
+		opening.Lock()
+		defer opening.Unlock()
+		if h.vault == nil {
+			h.vault, err = vault.Open(ctx, vault.Options{Dir: dir, Ephemeral: true, Now: o.Now})
+		}
+		return h.vault, err
 	}
 	for _, f := range options {
 		f(&o)

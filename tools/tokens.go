@@ -101,19 +101,3 @@ func (s *Set) Token(ctx context.Context, principal, ref string) Result {
 		return About(r), err
 	})
 }
-
-// Forget erases principal's token from the vault and answers with what it was.
-// The provider is not told: where it should be, it is told here first.
-func (s *Set) Forget(ctx context.Context, principal, ref string) Result {
-	return s.do(ctx, &request{principal: principal, tool: forgetToken}, func(*request) (answer, error) {
-		v, err := s.vault(ctx)
-		if err != nil {
-			return nil, err
-		}
-		r, err := v.Get(ctx, principal, ref)
-		if err != nil {
-			return nil, err
-		}
-		return About(r), v.Forget(ctx, principal, ref)
-	})
-}

@@ -58,6 +58,7 @@ type Options struct {
 	Banks []Bank // in the order in which the tools list them
 	Vault func(context.Context) (*vault.Vault, error)
 	// Consents keeps the consents that wait for a person; nil: nobody is asked.
+	// The Set finishes them.
 	Consents *consent.Consents
 	// Egress returns the address of a proxy that takes principal's token_refs,
 	// without a slash at its end; results name it then. "": not for this
@@ -127,6 +128,9 @@ func New(o Options) (*Set, error) {
 		o.Limit = DefaultLimit
 	}
 	s := &Set{o: o, banks: map[string]*Bank{}}
+	if o.Consents != nil {
+		o.Consents.FinishedBy(s.finish)
+	}
 	for i := range o.Banks {
 		b := &o.Banks[i]
 		p := b.Client.Provider()

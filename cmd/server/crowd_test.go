@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -154,7 +155,7 @@ func (c *crowd) behave(t *testing.T) (stop func() (answered int, worst time.Dura
 		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
 		for ctx.Err() == nil {
 			began := time.Now()
-			status, body, err := c.post(t.Context(), client, strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`))
+			status, body, _, err := c.again(t.Context(), client, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
 			if err != nil || status != http.StatusOK || !strings.Contains(body, "create_user") {
 				t.Errorf("the client that behaves: %d %.200s %v", status, body, err)
 				return
@@ -165,6 +166,19 @@ func (c *crowd) behave(t *testing.T) (stop func() (answered int, worst time.Dura
 		}
 	}()
 	return func() (int, time.Duration) { cancel(); <-done; return answered, worst }
+}
+
+// again posts as a client does whose new connection is closed before it has
+// said a word: on another. The server lets go of connections that are silent
+// for three quarters of a second where others wait, and on a busy machine
+// 5,000 clients are slow to speak.
+func (c *crowd) again(ctx context.Context, client *http.Client, message string) (status int, body string, tries int, err error) {
+	for tries = 1; ; tries++ {
+		status, body, err = c.post(ctx, client, strings.NewReader(message))
+		if err == nil || tries == 5 || !errors.Is(err, io.EOF) && !strings.Contains(err.Error(), "server closed idle connection") {
+			return status, body, tries, err
+		}
+	}
 }
 
 // bodies: each of eight clients sends 64 MiB, and says so or does not.
@@ -258,12 +272,13 @@ func (c *crowd) initializes(t *testing.T) {
 func (c *crowd) calls(t *testing.T) {
 	const callers = 5000
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 60 * time.Second}
-	var served, busy, failed atomic.Int64
+	var served, busy, failed, letGo atomic.Int64
 	var all sync.WaitGroup
 	began := time.Now()
 	for i := range callers {
 		all.Go(func() {
-			status, body, err := c.post(t.Context(), client, strings.NewReader(createToken(i)))
+			status, body, tries, err := c.again(t.Context(), client, createToken(i))
+			letGo.Add(int64(tries - 1))
 			switch {
 			case err == nil && status == http.StatusOK && strings.Contains(body, `"token_ref":"tok_`):
 				served.Add(1)
@@ -277,9 +292,8 @@ func (c *crowd) calls(t *testing.T) {
 		})
 	}
 	all.Wait()
-	t.Logf("%d served, %d busy, %d failed in %v", served.Load(), busy.Load(), failed.Load(), time.Since(began).Round(time.Millisecond))
-	// A connection may be let go in the moment in which its client speaks.
-	if served.Load() == 0 || failed.Load() > callers/1000 {
+	t.Logf("%d served, %d busy, %d failed in %v; %d connections let go", served.Load(), busy.Load(), failed.Load(), time.Since(began).Round(time.Millisecond), letGo.Load())
+	if served.Load() < callers/2 || failed.Load() > callers/1000 {
 		t.Errorf("%d were served and %d failed", served.Load(), failed.Load())
 	}
 }

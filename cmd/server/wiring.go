@@ -69,7 +69,7 @@ func newServiceWith(ctx context.Context, p *process, settings config.Settings, m
 	if err != nil {
 		return nil, errors.Join(err, s.close())
 	}
-	s.consents = consent.New(consent.Options{Listen: listen})
+	s.consents = consent.New(consent.Options{Vault: s.openVault, Listen: listen})
 	o := tools.Options{
 		Banks: banks, Vault: s.openVault, Consents: s.consents, Egress: more.egress, Exposure: tools.Exposure(settings.Expose), Log: s.log,
 	}

@@ -192,7 +192,12 @@ func (c *Clients) reread() error {
 // kept reports whether there is or was a file: once there was, callers need a
 // token, also when the last client has been removed.
 func (c *Clients) kept() bool {
-	_, seen, _ := c.current()
+	c.mu.Lock()
+	seen := c.seen // it stays so, whatever becomes of the file
+	c.mu.Unlock()
+	if !seen {
+		_, seen, _ = c.current()
+	}
 	return seen
 }
 

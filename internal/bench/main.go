@@ -1,5 +1,6 @@
-// Command bench measures a bankauth server over stdio against a bare mcp-go
-// server that does the same request, both before the same loopback provider.
+// Command bench measures a bankauth server over stdio and over HTTP against a
+// bare mcp-go server that does the same request, both before the same loopback
+// provider.
 //
 //	go run ./internal/bench
 //
@@ -116,7 +117,9 @@ type bench struct {
 	server   side
 	floor    side
 	narrow   side // mcp-go as it comes
-	vaults   int
+
+	web, webFloor side // over HTTP
+	vaults        int
 }
 
 // side is one of the servers to compare.
@@ -125,6 +128,9 @@ type side struct {
 	path string
 	args []string
 }
+
+// serving is bankauth over HTTP, with room for the largest row's clients.
+var serving = []string{"serve", "--listen=127.0.0.1:0", "--max-connections=2048", "--max-calls=1024", "--max-calls-per-caller=1024"}
 
 // build puts the programs into b.dir.
 func (b *bench) build(server string) error {
@@ -136,6 +142,7 @@ func (b *bench) build(server string) error {
 	if server == "" {
 		programs["server"] = "./cmd/server"
 		b.server = side{"server", filepath.Join(b.dir, "server"), []string{"stdio"}}
+		b.web = side{"server", b.server.path, serving}
 	} else {
 		words := strings.Fields(server)
 		if len(words) == 1 {
@@ -146,18 +153,30 @@ func (b *bench) build(server string) error {
 			return fmt.Errorf("looking for %q: %w", words[0], err)
 		}
 		b.server = side{"server", path, words[1:]}
+		b.web = side{"server", path, []string{"-transport", "web"}} // a floor, then
+		if words[1] == "stdio" {
+			b.web.args = serving
+		}
 	}
-	for name, pkg := range programs {
-		cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(b.dir, name), pkg)
+	goTool := func(args ...string) error {
+		cmd := exec.Command("go", args...)
 		cmd.Dir = strings.TrimSpace(string(root))
 		cmd.Stderr = os.Stderr
-		if err := cmd.Run(); err != nil {
+		return cmd.Run()
+	}
+	// What is measured is what is released: internal/pack says how it differs.
+	if err := goTool("run", "./internal/pack", "-prepare"); err != nil {
+		return fmt.Errorf("preparing a release build: %w", err)
+	}
+	for name, pkg := range programs {
+		if err := goTool("build", "-modfile=build/release/go.mod", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(b.dir, name), pkg); err != nil {
 			return fmt.Errorf("building %s: %w", pkg, err)
 		}
 	}
 	floor := filepath.Join(b.dir, "floor")
 	b.floor = side{"floor", floor, []string{"-transport", "wide"}}
 	b.narrow = side{"mcp-go default", floor, []string{"-transport", "default"}}
+	b.webFloor = side{"floor", floor, []string{"-transport", "web"}}
 	return nil
 }
 
@@ -175,14 +194,19 @@ func (b *bench) start(s side) (*child, error) {
 }
 
 func (b *bench) spawn(s side) (*child, error) {
+	return spawn(b.environment(), s.path, s.args...)
+}
+
+// environment is that of a server with a vault of its own.
+func (b *bench) environment() []string {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // it never fails
 	b.vaults++
-	return spawn([]string{
+	return []string{
 		"FINTECTURE_CLIENT_ID=bench-client",
 		"FINTECTURE_CLIENT_SECRET=" + rand.Text(),
 		"FINTECTURE_BASE_URL=" + b.provider.url,
 		"BANKAUTH_DATA_DIR=" + filepath.Join(b.dir, fmt.Sprintf("vault-%d", b.vaults)),
 		"BANKAUTH_VAULT_KEY=" + base64.StdEncoding.EncodeToString(key),
-	}, s.path, s.args...)
+	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,9 +26,18 @@ func rows() []row {
 		{"many", "64 in flight", "calls/s", 0.9, true, true, false, func(b *bench) (result, error) { return b.loadRow(64) }},
 		{"memory", "resident after the last of 10,000 calls", "MB", 1.3, false, true, false, func(b *bench) (result, error) { return b.memoryRow(0) }},
 		{"idle", "resident when idle since then", "MB", 1.3, false, true, false, func(b *bench) (result, error) { return b.memoryRow(b.idle) }},
+		{"grow", "a start: a provider beyond the tenth further one ÷ one of the first ten", "", 1, false, false, false, (*bench).startGrowth},
+		{"growlist", "tools/list: with 100 further providers ÷ with 10", "", 10, false, false, false, (*bench).listGrowth},
 		{"eof", "40 calls piped in, input closed", "answers", 40, true, false, true, (*bench).eofRow},
 		{"callers", "500 callers, provider takes 50 ms", "calls/s", 8500, true, false, false, (*bench).callersRow},
 		{"connections", "new connections per 1,000 calls", "", 0, false, false, false, (*bench).connectionsRow},
+		{"web1", "HTTP, 1 client", "calls/s", 0.85, true, true, false, func(b *bench) (result, error) { return b.webRow(1, false, load.rate) }},
+		{"web64", "HTTP, 64 clients", "calls/s", 0.85, true, true, false, func(b *bench) (result, error) { return b.webRow(64, false, load.rate) }},
+		{"web512", "HTTP, 512 clients", "calls/s", 0.85, true, true, false, func(b *bench) (result, error) { return b.webRow(512, false, load.rate) }},
+		{"webp99", "HTTP, 64 clients, p99", "ms", 1.5, false, true, false, func(b *bench) (result, error) { return b.webRow(64, false, p99) }},
+		{"sse64", "SSE, 64 clients", "calls/s", 0.85, true, true, false, func(b *bench) (result, error) { return b.webRow(64, true, load.rate) }},
+		{"web500", "HTTP, 500 clients, provider takes 50 ms", "calls/s", 7500, true, false, false, (*bench).webCallersRow},
+		{"webconnections", "HTTP, new connections per 1,000 calls", "", 0, false, false, false, (*bench).webConnectionsRow},
 		{"reuse", "fresh token handed out again ÷ sent upstream, time", "", 0.3, false, false, false, (*bench).reuseRow},
 	}
 }
@@ -85,16 +93,8 @@ func (b *bench) startRow() (result, error) {
 			return 0, err
 		}
 		defer c.stop()
-		if _, err := c.in.Write([]byte(handshake + list)); err != nil {
-			return 0, fmt.Errorf("sending tools/list: %w", err)
-		}
-		for range 2 { // in whichever order they come
-			line, err := c.out.ReadSlice('\n')
-			if err != nil || !bytes.Contains(line, []byte(`"result"`)) {
-				return 0, fmt.Errorf("waiting for tools/list: %w %.300s", err, line)
-			}
-		}
-		return time.Since(began).Seconds() * 1000, nil
+		err = c.listed(handshake + list)
+		return time.Since(began).Seconds() * 1000, err
 	}
 	many := *b
 	many.rounds = 2 * b.rounds

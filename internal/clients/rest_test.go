@@ -57,7 +57,7 @@ func startREST(t *testing.T) (url, token string) {
 		t.Fatal(err)
 	}
 	gate := auth.New(auth.Options{Clients: clients})
-	behind, front, err := rest.Routes(rest.Options{Tools: set, Gate: gate, Version: "1.2.3"})
+	behind, front, err := rest.Routes(rest.Options{Tools: set, Vault: o.Vault, Gate: gate, Version: "1.2.3"})
 	if err != nil {
 		t.Fatal(err)
 	}

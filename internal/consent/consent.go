@@ -1,15 +1,16 @@
 // Package consent keeps the consents that wait for a person, and receives what
 // the person's browser brings back.
 //
-// A consent lives in the memory of the process that opened it, ten minutes: no
-// other process can finish it, and none survives a restart. What comes of one
-// does: the code goes to Opening.Finish, which has the vault keep the token,
-// before the page says that it is done. Whoever asks sees a consent_ref and the
-// address of our own page; the state, the verifier of PKCE and the code are
-// seen by the browser and by the provider alone.
+// A consent lies in the vault, sealed, for ten minutes: any process with that
+// vault can show its page, take what the browser brings back, once, and answer
+// whoever waits. What comes of it is kept by Finish, which has the vault keep
+// the token before the page says that it is done. Whoever asks sees a
+// consent_ref and the address of our own page; the state, the verifier of PKCE
+// and the code are seen by the browser and by the provider alone.
 package consent
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -23,11 +24,11 @@ import (
 
 	"bankauth/internal/fault"
 	"bankauth/internal/secret"
+	"bankauth/internal/vault"
 )
 
 const (
-	life = 10 * time.Minute // of a consent that nobody answers
-	keep = 10 * time.Minute // of its outcome after that, so that a late call still learns of it
+	life = 10 * time.Minute // of a consent that nobody answers; the vault remembers it for a while after that
 	wait = 45 * time.Second // of a call; hosts give up after 60 s
 	most = 32               // consents that wait for one principal
 
@@ -37,9 +38,12 @@ const (
 	pathCallback = Path + "callback"
 )
 
-// Options says where browsers find us. The zero value listens on any free
-// loopback port.
+// Options says where consents are kept and where browsers find us. Without a
+// Listen it is any free loopback port.
 type Options struct {
+	// Vault returns the vault that keeps the consents, and shares them with
+	// other processes.
+	Vault func(context.Context) (*vault.Vault, error)
 	// Listen is the loopback address that is listened on while a consent
 	// waits: HOST:PORT. "" is 127.0.0.1 with any free port.
 	Listen string
@@ -48,22 +52,23 @@ type Options struct {
 	Rand io.Reader        // nil: crypto/rand
 }
 
-// Consents are the consents of a process. It is safe for concurrent use.
+// Consents are a process's part in the consents of its vault. It is safe for
+// concurrent use.
 type Consents struct {
-	o    Options
-	base string // where somebody else serves it; else ""
-	who  func(*http.Request) (string, bool)
-	ends chan struct{} // closed when nobody waits any more
+	o      Options
+	base   string // where somebody else serves it; else ""
+	who    func(*http.Request) (string, bool)
+	finish Finish
+	ends   chan struct{} // closed when nobody waits any more
 
-	mu      sync.Mutex
-	open    map[string]*consent // by ref
-	byState map[string]*consent
-	order   []*consent // by age
-	door    *door      // nil while nothing is listened on
-	ended   bool
+	mu    sync.Mutex
+	open  map[string]time.Time // those that the door is open for: when they end, by ref
+	door  *door                // nil while nothing is listened on
+	ended bool
 }
 
-// New returns Consents with nothing open.
+// New returns Consents that were not asked for anything yet. FinishedBy must be
+// called before a browser comes.
 func New(o Options) *Consents {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -71,7 +76,7 @@ func New(o Options) *Consents {
 	if o.Rand == nil {
 		o.Rand = rand.Reader
 	}
-	return &Consents{o: o, ends: make(chan struct{}), open: map[string]*consent{}, byState: map[string]*consent{}}
+	return &Consents{o: o, ends: make(chan struct{}), open: map[string]time.Time{}}
 }
 
 // ServedAt says that somebody else serves the Consents, an http.Handler, at
@@ -83,6 +88,15 @@ func (s *Consents) ServedAt(base string, who func(*http.Request) (string, bool))
 	s.base, s.who = base, who
 }
 
+// Finish makes a token of what a browser brought back and returns its
+// token_ref. request is the Opening's, which another process may have opened.
+// It is called once for a consent, and not cancelled when the browser hangs up.
+type Finish func(ctx context.Context, principal string, request []byte, t Trip, a Answer) (string, error)
+
+// FinishedBy says what makes a token of an answer. Call it before the first
+// Open.
+func (s *Consents) FinishedBy(f Finish) { s.finish = f }
+
 // RedirectURI returns the address that a provider must know where browsers
 // come back to listen, which is HOST:PORT.
 func RedirectURI(listen string) string { return "http://" + listen + pathCallback }
@@ -90,9 +104,9 @@ func RedirectURI(listen string) string { return "http://" + listen + pathCallbac
 // Trip is what a browser carries to the provider and back.
 type Trip struct {
 	RedirectURI string
-	State       secret.Value
+	State       secret.Value // zero once the browser is back
 	Verifier    secret.Value // of PKCE, for a provider that has it
-	Challenge   string
+	Challenge   string       // of the Verifier; "" once the browser is back
 }
 
 // Answer is what came back. Either Code or Error is set.
@@ -109,49 +123,58 @@ type Opening struct {
 	Principal string
 	Provider  string // its name
 	Title     string // its name for people
+	// Request is what Finish needs to know, as JSON. It may hold secrets: it is
+	// kept sealed.
+	Request []byte
 	// Address returns where the person consents.
 	Address func(context.Context, Trip) (secret.Value, error)
-	// Finish makes a token of the answer and returns its token_ref. It is
-	// called once, and not cancelled when the browser hangs up.
-	Finish func(context.Context, Trip, Answer) (string, error)
-}
-
-// consent is one that was opened.
-type consent struct {
-	Opening
-	ref     string
-	url     string // of our own page
-	state   string
-	trip    Trip
-	address secret.Value
-	browser string // what the cookie of the person's browser says
-	expires time.Time
-	used    bool          // the browser came back
-	done    chan struct{} // closed once there is an outcome
-	token   string        // the outcome: a token_ref …
-	err     error         // … or a fault
 }
 
 // Open opens a consent and returns the fault consent_required with its
 // consent_ref and the address that the person is to open, or what went wrong.
 func (s *Consents) Open(ctx context.Context, o Opening) error {
-	base, err := s.listen(ctx)
+	v, err := s.o.Vault(ctx)
 	if err != nil {
 		return err
 	}
-	state, verifier, ref, browser := s.draw(), s.draw()+s.draw(), "con_"+s.draw(), s.draw()
-	sum := sha256.Sum256([]byte(verifier))
-	c := &consent{Opening: o, ref: ref, url: base + Path + ref, state: state, browser: browser, expires: s.o.Now().Add(life), done: make(chan struct{}),
-		trip: Trip{RedirectURI: base + pathCallback, State: secret.New(state), Verifier: secret.New(verifier), Challenge: base64.RawURLEncoding.EncodeToString(sum[:])}}
-	if err := s.add(c); err != nil {
+	state, verifier, until := s.draw(), s.draw()+s.draw(), s.o.Now().Add(life)
+	ref := refOf(state)
+	base, err := s.listen(ctx, ref, until)
+	if err != nil {
 		return err
 	}
-	if c.address, err = o.Address(ctx, c.trip); err != nil {
-		s.drop(c)
+	sum := sha256.Sum256([]byte(verifier))
+	trip := Trip{RedirectURI: base + pathCallback, State: secret.New(state), Verifier: secret.New(verifier), Challenge: base64.RawURLEncoding.EncodeToString(sum[:])}
+	c := &consent{vault: v, note: vault.Note{Kind: vault.NoteConsent, Name: ref, Principal: o.Principal, State: vault.NoteOpen, Until: until},
+		ref: ref, url: base + Path + ref, provider: o.Provider, title: o.Title, request: o.Request, trip: trip, browser: secret.New(s.draw())}
+	// Its place comes first: where too many wait, nobody is asked for an address.
+	if added, err := c.add(ctx); err != nil || !added {
+		s.over(ref)
+		return cmp.Or(err, tooMany())
+	}
+	if c.address, err = o.Address(ctx, trip); err == nil {
+		_, err = c.change(ctx, vault.NoteOpen, until)
+	}
+	if err != nil {
+		_, _ = c.change(context.WithoutCancel(ctx), vault.NoteSettled, time.Time{}) // nobody knows of it; else it ends by itself
+		s.over(ref)
 		return err
 	}
 	return c.required("the user has to consent at "+o.Title+" first",
 		"ask the user to open consent_url in a browser"+s.where()+"; then call again with consent_ref, and it waits for the user")
+}
+
+// refOf names the consent of a state: who knows the name does not know the
+// state, and who has the state finds the consent.
+func refOf(state string) string {
+	sum := sha256.Sum256([]byte("consent_ref " + state))
+	return "con_" + letters(sum[:20])
+}
+
+func tooMany() error {
+	f := fault.New(fault.Busy, "too many consents wait for a person already", "finish one of them with its consent_ref, or call again in ten minutes")
+	f.RetryAfter = life
+	return f
 }
 
 // where is which browser can open our page.
@@ -165,7 +188,7 @@ func (s *Consents) where() string {
 // required is the fault that sends a person to the consent.
 func (c *consent) required(message, hint string) *fault.Fault {
 	f := fault.New(fault.ConsentRequired, message, hint)
-	f.Provider, f.ConsentURL, f.ConsentRef = c.Provider, c.url, c.ref
+	f.Provider, f.ConsentURL, f.ConsentRef = c.provider, c.url, c.ref
 	return f
 }
 
@@ -173,132 +196,95 @@ func (c *consent) required(message, hint string) *fault.Fault {
 // less where ctx ends, and then returns the fault consent_required, with which
 // the call may be made again.
 func (s *Consents) Wait(ctx context.Context, principal, provider, ref string) (string, error) {
-	c, err := s.find(principal, provider, ref)
+	c, err := s.find(ctx, principal, provider, ref)
 	if err != nil {
 		return "", err
 	}
-	if s.over(c) {
-		return "", expired(c)
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	go func() {
+		select {
+		case <-s.ends:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	for first := true; ; first = false {
+		switch {
+		case c.note.State == vault.NoteSettled:
+			return c.outcome()
+		case c.note.Over(s.o.Now()):
+			return "", c.expired()
+		case ctx.Err() != nil && !first:
+			f := c.required("the user has not consented yet", "call again with the same consent_ref; if the page was closed, consent_url opens it anew")
+			f.Again = true
+			return "", f
+		}
+		if c, err = c.next(ctx); err != nil {
+			return "", err
+		}
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-c.done:
-		return c.token, c.err
-	case <-ctx.Done():
-	case <-s.ends:
-	case <-timer.C:
-	}
-	select { // both may have come
-	case <-c.done:
-		return c.token, c.err
-	default:
-	}
-	if s.over(c) {
-		return "", expired(c)
-	}
-	f := c.required("the user has not consented yet", "call again with the same consent_ref; if the page was closed, consent_url opens it anew")
-	f.Again = true
-	return "", f
 }
 
 // Withdraw ends a consent that the person does not want to give.
-func (s *Consents) Withdraw(principal, ref string) {
-	if c, err := s.find(principal, "", ref); err == nil && s.take(c) {
-		s.settle(c, "", &fault.Fault{Code: fault.ConsentRequired, Provider: c.Provider, Message: "the user did not want to open the consent page",
+func (s *Consents) Withdraw(ctx context.Context, principal, ref string) {
+	ctx = context.WithoutCancel(ctx)
+	if c, err := s.find(ctx, principal, "", ref); err == nil && s.waits(c) {
+		s.settle(ctx, c, "", &fault.Fault{Code: fault.ConsentRequired, Provider: c.provider, Message: "the user did not want to open the consent page",
 			Hint: "ask the user before you call create_access_token again, without consent_ref"})
 	}
 }
 
 // find returns the consent of a principal. That of another is as unknown as
 // one that never was.
-func (s *Consents) find(principal, provider, ref string) (*consent, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.sweep()
-	c := s.open[strings.TrimSpace(ref)]
-	if c == nil || c.Principal != principal || provider != "" && c.Provider != provider {
-		return nil, fault.New(fault.InvalidArgument, "there is no such consent: it is over, or another server or provider opened it",
-			"leave consent_ref out, so that a new consent is opened")
+func (s *Consents) find(ctx context.Context, principal, provider, ref string) (*consent, error) {
+	ctx = context.WithoutCancel(ctx) // whoever comes late is told the same
+	v, err := s.o.Vault(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return c, nil
+	n, found, err := v.Note(ctx, vault.NoteConsent, principal, strings.TrimSpace(ref))
+	if err != nil {
+		return nil, err
+	}
+	if c := read(v, n); found && (provider == "" || c.provider == provider) {
+		return c, nil
+	}
+	return nil, unknown()
 }
 
-func expired(c *consent) error {
-	return &fault.Fault{Code: fault.ConsentRequired, Provider: c.Provider, Message: "nobody consented within ten minutes",
+func unknown() error {
+	return fault.New(fault.InvalidArgument, "there is no such consent: it is over, or another server or provider opened it",
+		"leave consent_ref out, so that a new consent is opened")
+}
+
+// expired is the answer where no outcome comes any more.
+func (c *consent) expired() error {
+	f := &fault.Fault{Code: fault.ConsentRequired, Provider: c.provider, Message: "nobody consented within ten minutes",
 		Hint: "call create_access_token again without consent_ref, and have the user open the new address"}
-}
-
-func (s *Consents) late(c *consent) bool { return !s.o.Now().Before(c.expires) }
-
-// over reports whether nobody has answered, and nobody can any more.
-func (s *Consents) over(c *consent) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return !c.used && s.late(c)
-}
-
-// take makes the one who calls it first the one who settles c. One
-// that nobody answered in time is nobody's.
-func (s *Consents) take(c *consent) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if c.used || s.late(c) {
-		return false
+	if c.note.State == vault.NoteTaken {
+		f.Message = "the user came back, and the server that was to finish the consent ended meanwhile"
+		f.Hint = "look whether bankauth://tokens lists its token; if not, " + f.Hint
 	}
-	c.used = true
-	return true
+	return f
 }
 
-// settle gives c its outcome.
-func (s *Consents) settle(c *consent, token string, err error) {
-	c.token, c.err = token, err
-	close(c.done)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.rest()
+// waits reports whether a browser may still bring an answer.
+func (s *Consents) waits(c *consent) bool {
+	return c.note.State == vault.NoteOpen && !c.note.Over(s.o.Now())
 }
 
-func (s *Consents) add(c *consent) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.sweep()
-	waiting := 0
-	for _, other := range s.order {
-		if other.Principal == c.Principal && !other.used && !s.late(other) {
-			waiting++
-		}
-	}
-	if waiting >= most || s.ended {
-		f := fault.New(fault.Busy, "too many consents wait for a person already", "finish one of them with its consent_ref, or call again in ten minutes")
-		f.RetryAfter = life
-		return f
-	}
-	s.open[c.ref], s.byState[c.state] = c, c
-	s.order = append(s.order, c)
-	return nil
+// take makes one of all who call it, in whatever process, the one who settles c.
+func (s *Consents) take(ctx context.Context, c *consent) (bool, error) {
+	return c.change(ctx, vault.NoteTaken, s.o.Now().Add(finishing+10*time.Second))
 }
 
-// drop forgets a consent that could not be opened.
-func (s *Consents) drop(c *consent) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c.expires = time.Time{}
-	s.forget(c)
-	s.rest()
-}
-
-// sweep forgets what nobody can ask for any more. The lock is held.
-func (s *Consents) sweep() {
-	for len(s.order) > 0 && !s.o.Now().Before(s.order[0].expires.Add(keep)) {
-		s.forget(s.order[0])
-		s.order = s.order[1:]
-	}
-}
-
-func (s *Consents) forget(c *consent) {
-	delete(s.open, c.ref)
-	delete(s.byState, c.state)
+// settle gives c its outcome, unless somebody else has. Where the store does
+// not take it, whoever waits hears that nothing came of it.
+func (s *Consents) settle(ctx context.Context, c *consent, token string, err error) {
+	c.token, c.fault = token, fault.From(err)
+	_, _ = c.change(ctx, vault.NoteSettled, s.o.Now().Add(life))
+	s.over(c.ref)
 }
 
 // draw returns 160 random bits in letters and digits.
@@ -309,8 +295,10 @@ func (s *Consents) draw() string {
 	if _, err := io.ReadFull(s.o.Rand, b[:]); err != nil {
 		panic("consent: reading randomness") // a state that can be guessed is none
 	}
-	return strings.ToLower(base32.StdEncoding.EncodeToString(b[:]))
+	return letters(b[:])
 }
+
+func letters(b []byte) string { return strings.ToLower(base32.StdEncoding.EncodeToString(b)) }
 
 // End lets nobody wait any longer and opens no further consent; what a browser
 // brings back is still taken, until Close.

@@ -32,17 +32,19 @@ func (d *door) keep(open time.Duration) {
 	d.timer.Reset(open)
 }
 
-// listen returns the address at which browsers find us.
-func (s *Consents) listen(ctx context.Context) (string, error) {
-	if s.base != "" {
-		return s.base, nil
-	}
+// listen returns the address at which browsers find us, and keeps the door open
+// for the consent called ref.
+func (s *Consents) listen(ctx context.Context, ref string, until time.Time) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
 		return "", fault.New(fault.Unavailable, "the server is stopping", "start it again, then call again")
 	}
+	if s.base != "" {
+		return s.base, nil
+	}
 	if s.door != nil {
+		s.open[ref] = until
 		s.door.keep(life + linger)
 		return s.door.base, nil
 	}
@@ -63,6 +65,7 @@ func (s *Consents) listen(ctx context.Context) (string, error) {
 	d.timer = time.AfterFunc(life+linger, func() { s.shut(d) })
 	d.keep(life + linger)
 	s.door = d
+	s.open[ref] = until
 	return d.base, nil
 }
 
@@ -78,15 +81,20 @@ func only(host string, next http.Handler) http.Handler {
 	})
 }
 
-// rest lets the door close soon where no consent waits. The lock is held.
-func (s *Consents) rest() {
+// over says that the consent called ref is over: where the door is open for no
+// other, it closes soon.
+func (s *Consents) over(ref string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open, ref)
 	if s.door == nil {
 		return
 	}
-	for _, c := range s.order {
-		if !c.used && !s.late(c) {
+	for ref, until := range s.open {
+		if s.o.Now().Before(until) {
 			return
 		}
+		delete(s.open, ref)
 	}
 	s.door.keep(linger)
 }

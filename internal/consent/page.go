@@ -3,7 +3,6 @@ package consent
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 	"html"
 	"net/http"
@@ -14,6 +13,7 @@ import (
 
 	"bankauth/internal/fault"
 	"bankauth/internal/secret"
+	"bankauth/internal/vault"
 )
 
 // finishing bounds what is done with an answer; one exchange takes 20 s.
@@ -43,24 +43,38 @@ func (s *Consents) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // start sends a browser to the provider, and gives it the cookie by which it
 // is known again.
 func (s *Consents) start(w http.ResponseWriter, r *http.Request, ref string) {
-	s.mu.Lock()
-	s.sweep()
-	c := s.open[ref]
-	over := c == nil || c.used || s.late(c)
-	s.mu.Unlock()
+	c, found, err := s.look(r.Context(), ref)
 	switch {
-	case over:
+	case err != nil:
+		notNow(w)
+		return
+	case !found || !s.waits(c) || c.address.IsZero():
 		show(w, http.StatusGone, "This consent is over", "It was finished, or ten minutes have passed. Ask your agent for a new one.")
 		return
 	case !s.theirs(r, c):
 		show(w, http.StatusForbidden, "This consent is somebody else's", "Ask your own agent for one. Nothing was done.")
 		return
 	}
-	http.SetCookie(w, &http.Cookie{Name: c.cookie(), Value: c.browser, Path: Path, MaxAge: int(life / time.Second),
+	http.SetCookie(w, &http.Cookie{Name: c.cookie(), Value: c.browser.Reveal(), Path: Path, MaxAge: int(life / time.Second),
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: strings.HasPrefix(c.url, "https:")})
 	head(w.Header())
 	w.Header().Set("Location", c.address.Reveal())
 	w.WriteHeader(http.StatusFound)
+}
+
+// look finds a consent for a browser, whoever's it is.
+func (s *Consents) look(ctx context.Context, ref string) (*consent, bool, error) {
+	v, err := s.o.Vault(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	n, found, err := v.AnyNote(ctx, vault.NoteConsent, ref)
+	return read(v, n), found, err
+}
+
+// notNow answers while the vault cannot be used.
+func notNow(w http.ResponseWriter) {
+	show(w, http.StatusServiceUnavailable, "This does not work just now", "Nothing was done. Load this page again in a moment.")
 }
 
 // cookie names the cookie of a consent: several may be open in one browser.
@@ -72,7 +86,7 @@ func (s *Consents) theirs(r *http.Request, c *consent) bool {
 		return true
 	}
 	who, known := s.who(r)
-	return !known || who == c.Principal
+	return !known || who == c.note.Principal
 }
 
 // back takes what a browser brings back, once.
@@ -88,21 +102,29 @@ func (s *Consents) back(w http.ResponseWriter, r *http.Request) {
 		show(w, http.StatusBadRequest, "This answer cannot be read", "Nothing was done. Open the address that your agent gave you again.")
 		return
 	}
-	s.mu.Lock()
-	c := s.byState[query.Get("state")]
-	over := c != nil && (c.used || s.late(c))
-	s.mu.Unlock()
+	c, found, err := s.look(r.Context(), refOf(query.Get("state")))
+	if err != nil {
+		notNow(w)
+		return
+	}
 	switch {
-	case c == nil:
+	case !found:
 		show(w, http.StatusBadRequest, "Nobody asked for this", "This server knows of no such consent. Nothing was done. Ask your agent for a new one.")
-	case over:
+		return
+	case !s.waits(c):
 		show(w, http.StatusGone, "This consent is over", "It was finished, or ten minutes have passed. Go back to your agent.")
+		return
 	case !c.knows(r) || !s.theirs(r, c):
 		show(w, http.StatusForbidden, "Another browser began this", "Nothing was done. Open the address that your agent gave you in this browser.")
-	case !s.take(c):
+		return
+	}
+	switch taken, err := s.take(r.Context(), c); {
+	case err != nil:
+		notNow(w)
+	case !taken:
 		show(w, http.StatusGone, "This consent is over", "It was finished a moment ago. Go back to your agent.")
 	default:
-		s.finish(w, r, c, a)
+		s.finished(w, r, c, a)
 	}
 }
 
@@ -120,24 +142,25 @@ func once(query url.Values) bool {
 // knows reports whether the browser is the one that opened the consent.
 func (c *consent) knows(r *http.Request) bool {
 	cookie, err := r.Cookie(c.cookie())
-	return err == nil && subtle.ConstantTimeCompare([]byte(cookie.Value), []byte(c.browser)) == 1
+	return err == nil && !c.browser.IsZero() && c.browser.Equal(secret.New(cookie.Value))
 }
 
-// finish makes a token of the answer, and only then says so. A browser that
+// finished makes a token of the answer, and only then says so. A browser that
 // hangs up must not burn the code.
-func (s *Consents) finish(w http.ResponseWriter, r *http.Request, c *consent, a Answer) {
+func (s *Consents) finished(w http.ResponseWriter, r *http.Request, c *consent, a Answer) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), finishing)
 	defer cancel()
 	var token string
 	err := error(fault.New(fault.Internal, "something went wrong inside bankauth", "call create_access_token again without consent_ref"))
-	defer func() { s.settle(c, token, err) }() // deferred: Finish may panic
-	token, err = c.Finish(ctx, c.trip, a)
+	// Deferred, because Finish may panic; and it may have used up ctx.
+	defer func() { s.settle(context.WithoutCancel(ctx), c, token, err) }()
+	token, err = s.finish(ctx, c.note.Principal, c.request, c.trip, a)
 	http.SetCookie(w, &http.Cookie{Name: c.cookie(), Path: Path, MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 	if err != nil {
 		show(w, http.StatusOK, "It did not work", sentence(fault.From(err).Message)+" Go back to your agent; it knows what can be done.")
 		return
 	}
-	show(w, http.StatusOK, "Done", sentence("the consent of "+c.Title+" is in the vault")+" You can close this page and go back to your agent.")
+	show(w, http.StatusOK, "Done", sentence("the consent of "+c.title+" is in the vault")+" You can close this page and go back to your agent.")
 }
 
 // sentence makes one of a fault's message.

@@ -75,6 +75,23 @@ func mediaType(h http.Header) (kind, charset string) {
 	return kind, strings.ToLower(parameters["charset"])
 }
 
+// open reads the message in the request's body. ok is false where there is
+// none to serve, and that is answered.
+func (s *Server) open(w http.ResponseWriter, r *http.Request) (env stdio.Envelope, ok bool) {
+	raw, wrong := s.body(w, r)
+	if wrong != nil {
+		closing(w)
+		wrong.Write(w)
+		return env, false
+	}
+	env, bad := stdio.Open(raw, maxDepth)
+	if bad != nil {
+		s.refuse(w, env.ID, bad)
+		return env, false
+	}
+	return env, true
+}
+
 // body reads the request's body. Where it returns a Problem, the connection
 // is not to be used again.
 func (s *Server) body(w http.ResponseWriter, r *http.Request) ([]byte, *problem.Problem) {

@@ -45,15 +45,8 @@ func (s *Server) mcp(w http.ResponseWriter, r *http.Request) {
 		wrong.Write(w)
 		return
 	}
-	raw, wrong := s.body(w, r)
-	if wrong != nil {
-		closing(w)
-		wrong.Write(w)
-		return
-	}
-	env, bad := stdio.Open(raw, maxDepth)
-	if bad != nil {
-		s.refuse(w, env.ID, bad)
+	env, ok := s.open(w, r)
+	if !ok {
 		return
 	}
 	s.post(w, r, env)

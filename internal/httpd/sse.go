@@ -140,15 +140,8 @@ func (s *Server) message(w http.ResponseWriter, r *http.Request) {
 		status(http.StatusNotFound, "there is no such stream, or it has ended", "open one with GET /sse and post to the address that it names").Write(w)
 		return
 	}
-	raw, wrong := s.body(w, r)
-	if wrong != nil {
-		closing(w)
-		wrong.Write(w)
-		return
-	}
-	env, bad := stdio.Open(raw, maxDepth)
-	if bad != nil {
-		s.refuse(w, env.ID, bad)
+	env, ok := s.open(w, r)
+	if !ok {
 		return
 	}
 	m := Message{Message: env.Message, Revision: unsaid, Legacy: true}

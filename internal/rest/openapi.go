@@ -51,7 +51,7 @@ func (d *description) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func describe(o Options, closed bool) ([]byte, error) {
-	schemas := object{"Problem": problemSchema(), "Token": reflect(tools.TokenAbout{}), "TokenList": reflect(tools.TokenList{})}
+	schemas := object{"Problem": problemSchema(), "Token": reflect(tools.TokenAbout{}), "TokenList": reflect(tools.TokenList{}), "Revocation": reflect(tools.Revocation{})}
 	paths := object{}
 	for _, t := range o.Tools.Tools() {
 		scope, ok := auth.ScopeOf(t.Name)
@@ -63,9 +63,8 @@ func describe(o Options, closed bool) ([]byte, error) {
 	paths["/v1/tokens"] = object{"get": needing(closed, auth.TokensUse, listOperation())}
 	paths["/v1/tokens/{ref}"] = object{
 		"parameters": []any{object{"name": "ref", "in": "path", "required": true, "description": "The token_ref.", "schema": object{"type": "string"}}},
-		"get":        needing(closed, auth.TokensUse, tokenOperation("showToken", "Show a token", "What is known of one token; no secret.")),
-		"delete": needing(closed, auth.TokensCreate,
-			tokenOperation("forgetToken", "Forget a token", "Erases the token from the vault and answers with what it was. The provider is not told.")),
+		"get":        needing(closed, auth.TokensUse, tokenOperation()),
+		"delete":     needing(closed, auth.TokensCreate, revokeOperation()),
 	}
 	return json.Marshal(object{
 		"openapi": "3.1.0",
@@ -110,7 +109,7 @@ func tool(t tools.Tool, example object) object {
 		"operationId": t.Name, "tags": []any{"tools"}, "summary": t.Title, "description": t.Description,
 		"parameters": []any{object{
 			"name": "Idempotency-Key", "in": "header", "required": false, "schema": object{"type": "string", "minLength": 1, "maxLength": mostKey},
-			"description": "The same key with the same body gives the same answer for 24 hours, while this process runs; with another body it is refused (422).",
+			"description": "The same key with the same body gives the same answer for 24 hours; with another body it is refused (422).",
 		}},
 		"requestBody": object{"required": true, "content": object{"application/json": object{"schema": json.RawMessage(t.Input), "example": example}}},
 		"responses": responses(object{"description": "It worked.", "headers": object{
@@ -131,11 +130,21 @@ func listOperation() object {
 	}
 }
 
-func tokenOperation(id, summary, about string) object {
+func tokenOperation() object {
 	return object{
-		"operationId": id, "tags": []any{"tokens"}, "summary": summary, "description": about,
+		"operationId": "showToken", "tags": []any{"tokens"}, "summary": "Show a token", "description": "What is known of one token; no secret.",
 		"responses": responses(object{"description": "The token.", "content": jsonContent(reference("schemas", "Token"))},
-			http.StatusNotFound, http.StatusConflict, http.StatusInternalServerError, http.StatusServiceUnavailable),
+			http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusInternalServerError, http.StatusServiceUnavailable),
+	}
+}
+
+func revokeOperation() object {
+	return object{
+		"operationId": "revokeToken", "tags": []any{"tokens"}, "summary": "Revoke a token",
+		"description": "Ends the token at its provider, where that has a way, and then erases it from the vault. Where the provider does not say that it has ended it, nothing is erased.",
+		"parameters":  []any{object{"name": "force", "in": "query", "description": "Erase it here whatever the provider says.", "schema": object{"type": "boolean", "default": false}}},
+		"responses": responses(object{"description": "What became of it.", "content": jsonContent(reference("schemas", "Revocation"))},
+			append(problem.Statuses(), http.StatusNotFound)...),
 	}
 }
 

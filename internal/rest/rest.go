@@ -4,6 +4,7 @@
 package rest
 
 import (
+	"context"
 	"fmt"
 	"mime"
 	"net/http"
@@ -14,14 +15,16 @@ import (
 	"bankauth/internal/auth"
 	"bankauth/internal/fault"
 	"bankauth/internal/problem"
+	"bankauth/internal/vault"
 	"bankauth/tools"
 )
 
 // Options says what the routes work with.
 type Options struct {
 	Tools   *tools.Set
-	Gate    *auth.Gate // knows the callers' scopes, and whether a token is needed
-	Version string     // of bankauth, for the description
+	Vault   func(context.Context) (*vault.Vault, error) // keeps answers for a repeated Idempotency-Key
+	Gate    *auth.Gate                                  // knows the callers' scopes, and whether a token is needed
+	Version string                                      // of bankauth, for the description
 }
 
 // mostBody bounds a request's body, in bytes.
@@ -43,7 +46,7 @@ func Routes(o Options) (behind, front map[string]http.Handler, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("describing the REST interface: %w", err)
 	}
-	a := &api{tools: o.Tools, gate: o.Gate, answers: newAnswers()}
+	a := &api{tools: o.Tools, gate: o.Gate, answers: &answers{vault: o.Vault, now: time.Now}}
 	behind = map[string]http.Handler{
 		"/v1/":             http.HandlerFunc(notThere),
 		"/v1/tokens":       http.HandlerFunc(a.tokens),

@@ -76,7 +76,11 @@ func TestTokens(t *testing.T) {
 	if one.body["token_ref"] != refs[0] || one.body["state"] != "live" || one.body["scope"] != "PIS" {
 		t.Errorf("got %s", one.text)
 	}
-	w.ok("DELETE", "/v1/tokens/"+refs[0], "")
+	w.refused(400, "invalid_argument", "DELETE", "/v1/tokens/"+refs[0]+"?force=perhaps", "")
+	gone := w.ok("DELETE", "/v1/tokens/"+refs[0], "")
+	if gone.body["token_ref"] != refs[0] || gone.body["outcome"] != "erased" { // Fintecture has no way to end one
+		t.Errorf("got %s", gone.text)
+	}
 	w.refused(404, "invalid_argument", "GET", "/v1/tokens/"+refs[0], "")
 	w.refused(404, "invalid_argument", "DELETE", "/v1/tokens/"+refs[0], "")
 	w.refused(400, "invalid_argument", "POST", refresh, `{"token_ref":"`+refs[0]+`"}`)

@@ -49,12 +49,12 @@ func open(t *testing.T, exposure tools.Exposure) *world {
 		t.Fatal(err)
 	}
 	transport := providers.NewTransport()
-	var v *vault.Vault
-	consents := consent.New(consent.Options{})
-	o := tools.Options{Exposure: exposure, Consents: consents, Vault: func(ctx context.Context) (_ *vault.Vault, err error) {
-		v, err = vault.Open(ctx, vault.Options{Ephemeral: true})
-		return v, err
-	}}
+	v, err := vault.Open(t.Context(), vault.Options{Ephemeral: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	consents := consent.New(consent.Options{Vault: func(context.Context) (*vault.Vault, error) { return v, nil }})
+	o := tools.Options{Exposure: exposure, Consents: consents, Vault: func(context.Context) (*vault.Vault, error) { return v, nil }}
 	for _, p := range all {
 		bank := sim.Bank(p.Name)
 		c, err := providers.New(p, providers.Options{Environment: providers.Simulated, BaseURL: bank.URL(), ClientID: secret.New(bank.ClientID()), ClientSecret: bank.ClientSecret(),
@@ -70,7 +70,7 @@ func open(t *testing.T, exposure tools.Exposure) *world {
 	}
 	w := &world{t: t, sim: sim, clients: auth.NewClients(filepath.Join(t.TempDir(), "clients.json"))}
 	gate := auth.New(auth.Options{Clients: w.clients, PublicURL: "https://bank.example"})
-	behind, front, err := rest.Routes(rest.Options{Tools: set, Gate: gate, Version: "1.2.3"})
+	behind, front, err := rest.Routes(rest.Options{Tools: set, Vault: o.Vault, Gate: gate, Version: "1.2.3"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,10 +90,8 @@ func open(t *testing.T, exposure tools.Exposure) *world {
 		if err := consents.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
-		if v != nil {
-			if err := v.Close(context.Background()); err != nil {
-				t.Error(err)
-			}
+		if err := v.Close(context.Background()); err != nil {
+			t.Error(err)
 		}
 		transport.CloseIdleConnections()
 		_ = sim.Close()

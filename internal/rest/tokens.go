@@ -36,17 +36,29 @@ func (a *api) token(w http.ResponseWriter, r *http.Request) {
 	if !only(w, r, http.MethodGet, http.MethodDelete) {
 		return
 	}
-	scope := auth.TokensUse
 	if r.Method == http.MethodDelete {
-		scope = auth.TokensCreate
+		a.revoke(w, r)
+		return
 	}
-	if !a.gate.Require(w, r, scope) {
+	if !a.gate.Require(w, r, auth.TokensUse) {
 		return
 	}
 	caller, _ := auth.FromContext(r.Context())
-	do := a.tools.Token
-	if r.Method == http.MethodDelete {
-		do = a.tools.Forget
+	of(a.tools.Token(r.Context(), caller.Principal, r.PathValue("ref")), http.StatusNotFound).write(w)
+}
+
+func (a *api) revoke(w http.ResponseWriter, r *http.Request) {
+	if !a.gate.Require(w, r, auth.TokensCreate) {
+		return
 	}
-	of(do(r.Context(), caller.Principal, r.PathValue("ref")), http.StatusNotFound).write(w)
+	force, query := false, r.URL.Query()
+	if query.Has("force") {
+		var err error
+		if force, err = strconv.ParseBool(query.Get("force")); err != nil {
+			refuse(w, http.StatusBadRequest, "force does not fit", "give true or false, or leave it out")
+			return
+		}
+	}
+	caller, _ := auth.FromContext(r.Context())
+	of(a.tools.RevokeToken(r.Context(), caller.Principal, r.PathValue("ref"), force), http.StatusNotFound).write(w)
 }

@@ -128,6 +128,9 @@ func copyTable(ctx context.Context, from querier, into execer, table, columns st
 	if table == "meta" {
 		query += " WHERE name <> '" + schemaName + "'"
 	}
+	if table == "attempts" { // notes are of their moment
+		query += " WHERE op NOT IN ('consent', 'answer')"
+	}
 	rows, err := from.query(query)
 	if err != nil {
 		return err

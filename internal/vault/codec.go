@@ -110,6 +110,29 @@ func (p *plainRecord) record(ref string) Record {
 	}
 }
 
+// plainNote is what lies inside a sealed note.
+type plainNote struct {
+	Principal string `json:"p"`
+	Text      string `json:"t"`
+}
+
+func encodeNote(n *Note) ([]byte, error) {
+	b, err := json.Marshal(plainNote{Principal: n.Principal, Text: n.Text.Reveal()})
+	if err != nil {
+		return nil, fmt.Errorf("encoding a note: %w", err)
+	}
+	return b, nil
+}
+
+func decodeNote(b []byte, n *Note) error {
+	var p plainNote
+	if err := json.Unmarshal(b, &p); err != nil {
+		return fmt.Errorf("decoding a note: %w", err)
+	}
+	n.Principal, n.Text = p.Principal, secret.New(p.Text)
+	return nil
+}
+
 func encodePassword(v secret.Value) []byte { return []byte(v.Reveal()) }
 
 // spent returns the blind index of a grant that can be spent once.

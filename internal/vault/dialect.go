@@ -67,7 +67,8 @@ const (
 //	attempts    what was sent, or is about to be: name is a token_ref (refresh), or the
 //	            blind index of a code or of a user to be made. state: pending (a row that
 //	            outlives its lock was cut off), cooling (failed; until says when again),
-//	            done (made; its answer may not have been heard), heard (a code that is spent)
+//	            done (made; its answer may not have been heard), heard (a code that is spent).
+//	            Notes (note.go) lie here too: open, taken, settled
 //	candidates  refresh tokens of answers that came second; tried before a token is given up
 //	passwords   one password each, pending until the provider knows the user
 //	data_keys   current and retired ones, wrapped

@@ -17,14 +17,11 @@ func (v *Vault) grant(ctx context.Context, id Identity, p Policy, mint Mint) (Re
 	if err != nil {
 		return Record{}, false, storeFault(err)
 	}
-	h, err := v.lock(ctx, ref)
+	h, err := v.enter(ctx, ref)
 	if err != nil {
 		return Record{}, false, err
 	}
 	defer func() { h.release() }()
-	if err := v.drain(); err != nil {
-		return Record{}, false, err
-	}
 	var old Record
 	if _, rec, err := v.read(ref); err == nil {
 		old = rec
@@ -51,14 +48,11 @@ func (v *Vault) grant(ctx context.Context, id Identity, p Policy, mint Mint) (Re
 // heard finds the record that it made; a later one is told, and nothing is
 // sent: RFC 6749 §4.1.2 has providers revoke what a second use of a code finds.
 func (v *Vault) once(ctx context.Context, id Identity, name string, p Policy, mint Mint) (Record, bool, error) {
-	h, err := v.lock(ctx, name)
+	h, err := v.enter(ctx, name)
 	if err != nil {
 		return Record{}, false, err
 	}
 	defer func() { h.release() }()
-	if err := v.drain(); err != nil {
-		return Record{}, false, err
-	}
 	a, err := v.earlier(name)
 	if err != nil {
 		return Record{}, false, storeFault(err)

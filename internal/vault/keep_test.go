@@ -43,6 +43,10 @@ func TestNothingInClear(t *testing.T) {
 	if err := v.KeepPassword(context.Background(), a, secret.New("password-CANARY")); err != nil {
 		t.Fatal(err)
 	}
+	for _, kind := range []vault.NoteKind{vault.NoteConsent, vault.NoteAnswer} {
+		n := noteOf(kind, "name-CANARY")
+		add(t, v, &n, 1)
+	}
 	time.Sleep(300 * time.Millisecond)
 	search := func() {
 		for path, text := range contents(t, dir) {

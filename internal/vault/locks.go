@@ -42,7 +42,20 @@ func (s stripes) try(name string) (hold, bool, error) {
 	return hold{release: release}, ok, nil
 }
 
-// lock takes the lock called name for a mint.
+// enter takes the lock called name for a mint. What lies beside the store comes
+// into it first: it may be what the mint would ask for.
+func (v *Vault) enter(ctx context.Context, name string) (hold, error) {
+	h, err := v.lock(ctx, name)
+	if err != nil {
+		return hold{}, err
+	}
+	if err := v.drain(); err != nil {
+		h.release()
+		return hold{}, err
+	}
+	return h, nil
+}
+
 func (v *Vault) lock(ctx context.Context, name string) (hold, error) {
 	ctx, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()

@@ -388,20 +388,32 @@ func TestManyOpenANewVaultAtOnce(t *testing.T) {
 	}
 }
 
-func TestCutOffRefreshIsUncertainUntilTheNextSuccess(t *testing.T) {
-	dir := folder(t)
-	v := open(t, withKey(dir))
-	r := obtain(t, v, identity("authorization_code", ""), vault.Policy{}, (&bank1{}).mint)
-	p := spawn(t, order{Do: "hang", Dir: dir, Ref: r.Ref})
+// hanging is a process amid the refresh of ref.
+func hanging(t *testing.T, dir, ref string) *process {
+	t.Helper()
+	p := spawn(t, order{Do: "hang", Dir: dir, Ref: ref})
 	p.push()
 	p.expect("minting")
-	if got, err := v.Get(context.Background(), me, r.Ref); err != nil || got.State != vault.Live {
-		t.Fatalf("a refresh under way is not uncertain: %+v %v", got, err)
-	}
+	return p
+}
+
+func dieMinting(t *testing.T, p *process, dir string) {
+	t.Helper()
 	p.kill()
 	if onServer(dir) != "" { // nothing there ends with a process: its lease runs out
 		loseLocks(t, dir)
 	}
+}
+
+func TestCutOffRefreshIsUncertainUntilTheNextSuccess(t *testing.T) {
+	dir := folder(t)
+	v := open(t, withKey(dir))
+	r := obtain(t, v, identity("authorization_code", ""), vault.Policy{}, (&bank1{}).mint)
+	p := hanging(t, dir, r.Ref)
+	if got, err := v.Get(context.Background(), me, r.Ref); err != nil || got.State != vault.Live {
+		t.Fatalf("a refresh under way is not uncertain: %+v %v", got, err)
+	}
+	dieMinting(t, p, dir)
 	if s, err := v.Status(context.Background()); err != nil || s.Tokens[vault.Uncertain] != 1 {
 		t.Fatalf("%+v %v", s, err)
 	}
@@ -423,13 +435,7 @@ func TestALostAnswerIsNamed(t *testing.T) {
 	dir := folder(t)
 	v := open(t, withKey(dir))
 	r := obtain(t, v, identity("authorization_code", ""), vault.Policy{}, (&bank1{}).mint)
-	p := spawn(t, order{Do: "hang", Dir: dir, Ref: r.Ref})
-	p.push()
-	p.expect("minting")
-	p.kill()
-	if onServer(dir) != "" { // nothing there ends with a process: its lease runs out
-		loseLocks(t, dir)
-	}
+	dieMinting(t, hanging(t, dir, r.Ref), dir)
 	cut, err := v.Get(context.Background(), me, r.Ref)
 	if err != nil {
 		t.Fatal(err)

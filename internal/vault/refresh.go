@@ -72,14 +72,11 @@ func (v *Vault) Refresh(ctx context.Context, principal, ref string, p Policy, mi
 
 // renew is a flight of Refresh, under the lock of ref.
 func (v *Vault) renew(ctx context.Context, ref string, p Policy, seen int, mint Mint) (Record, bool, error) {
-	h, err := v.lock(ctx, ref)
+	h, err := v.enter(ctx, ref)
 	if err != nil {
 		return Record{}, false, err
 	}
 	defer func() { h.release() }()
-	if err := v.drain(); err != nil {
-		return Record{}, false, err
-	}
 	r, old, err := v.read(ref)
 	if err != nil {
 		return Record{}, false, err

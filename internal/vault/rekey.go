@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"bankauth/internal/fault"
 )
@@ -282,18 +283,19 @@ func (v *Vault) outdatedTexts(q querier) ([]text, error) {
 			}})
 		}
 	}
-	users, err := sealedRows(q, selectAllUsers)
+	texts, err := sealedRows(q, selectAllTexts)
 	if err != nil {
 		return nil, err
 	}
-	for _, u := range users {
+	for _, u := range texts {
 		if key, sealed, err := decodeSealed(string(u.sealed)); err != nil || key != now {
 			all = append(all, text{func(t *transaction) (bool, error) {
-				b, ok, err := v.again(key, kindUser, u.name, sealed, 0, 0)
+				kind, _, _ := strings.Cut(u.name, ":")
+				b, ok, err := v.again(key, kind, u.name, sealed, 0, 0)
 				if err != nil || !ok {
 					return ok, err
 				}
-				n, err := t.exec(updateUser, encodeSealed(b.key, b.text), u.name, string(u.sealed))
+				n, err := t.exec(updateText, encodeSealed(b.key, b.text), u.name, string(u.sealed))
 				return n == 1, err
 			}})
 		}
@@ -340,7 +342,7 @@ func (v *Vault) again(key int64, kind, name string, sealed []byte, seq, next int
 	return sealedText{key: b.key, text: b.seal(plain, next)}, true, nil
 }
 
-// sealedRow is a candidate, a password or a user on the way to being made.
+// sealedRow is a candidate, a password, a note or a user on the way to being made.
 type sealedRow struct {
 	name   string // token_ref, state or attempt
 	id     []byte // of the candidate, or the password's lookup; else empty

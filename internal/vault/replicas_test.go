@@ -443,6 +443,10 @@ func nothingInClearOnServer(t *testing.T, db testdb.Server) {
 	if err := v.KeepPassword(context.Background(), a, secret.New("password-CANARY")); err != nil {
 		t.Fatal(err)
 	}
+	for _, kind := range []vault.NoteKind{vault.NoteConsent, vault.NoteAnswer} {
+		n := noteOf(kind, "name-CANARY")
+		add(t, v, &n, 1)
+	}
 	if _, err := v.List(context.Background(), me); err != nil {
 		t.Fatal(err)
 	}

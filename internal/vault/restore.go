@@ -232,7 +232,7 @@ func (m *merge) read(ctx context.Context, b *backup) error {
 }
 
 func (m *merge) readUsers(q querier) error {
-	users, err := sealedRows(q, selectAllUsers)
+	users, err := sealedRows(q, selectAllTexts) // a note is none
 	if err != nil {
 		return err
 	}

@@ -29,9 +29,9 @@ const (
 		tries = attempts.tries + 1, until = excluded.until, code = ''`
 	keepAttempt = `INSERT INTO attempts (name, op, id, state, ref, rotation, tries, since, until, code) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (name) DO NOTHING`
-	selectAllUsers = `SELECT name, id, 0, 0, ref FROM attempts WHERE op = 'user' ORDER BY name`
+	selectAllTexts = `SELECT name, id, 0, 0, ref FROM attempts WHERE op IN ('user', 'consent', 'answer') ORDER BY name`
 	countAttempts  = `SELECT count(*) FROM attempts WHERE state = ?`
-	updateUser     = `UPDATE attempts SET ref = ? WHERE name = ? AND ref = ?`
+	updateText     = `UPDATE attempts SET ref = ? WHERE name = ? AND ref = ?`
 	coolAttempt    = `UPDATE attempts SET state = ?, until = ?, code = ? WHERE name = ? AND id = ?`
 	doneAttempt    = `UPDATE attempts SET state = 'done', until = ? WHERE name = ?`
 	endAttempt     = `DELETE FROM attempts WHERE name = ?`
@@ -39,6 +39,15 @@ const (
 	hearAttempt    = `UPDATE attempts SET state = 'heard' WHERE name = ? AND state = 'done'`
 	endHeard       = `DELETE FROM attempts WHERE name = ? AND state = 'done'`
 	endAttempts    = `DELETE FROM attempts WHERE (state IN ('done', 'heard') AND until < ?) OR (op <> 'refresh' AND since < ?)`
+
+	// In a note's row, rotation is the blind index of its principal.
+	countNotes  = `SELECT count(*) FROM attempts WHERE op = ? AND rotation = ? AND state = ? AND until > ?`
+	changeNote  = `UPDATE attempts SET id = ?, state = ?, ref = ?, since = ?, until = ? WHERE name = ? AND id = ?`
+	endLateNote = `DELETE FROM attempts WHERE name = ? AND until <= ?`
+	endNotes    = `DELETE FROM attempts WHERE op IN ('consent', 'answer') AND until <= ?`
+	trimAnswers = `DELETE FROM attempts WHERE name IN (SELECT name FROM (SELECT name,
+		row_number() OVER (PARTITION BY rotation ORDER BY since DESC, name) AS of_one, row_number() OVER (ORDER BY since DESC, name) AS of_all
+		FROM attempts WHERE op = 'answer' AND state = 'settled') AS kept WHERE of_one > ? OR of_all > ?)`
 
 	selectCandidates    = `SELECT id, key_id, sealed FROM candidates WHERE ref = ? ORDER BY taken, id`
 	insertCandidate     = `INSERT INTO candidates (ref, id, key_id, taken, sealed) VALUES (?, ?, ?, ?, ?) ON CONFLICT (ref, id) DO NOTHING`

@@ -99,6 +99,7 @@ type Vault struct {
 	flights  map[flightKey]*flight
 	cold     map[flightKey]cooling
 	cache    cache
+	notes    notes
 }
 
 // Open opens the vault in o.Dir, and makes it where there is none. It reads
@@ -325,7 +326,8 @@ func assemble(o Options, f folder, m meta, key *userKey, k keys) (*Vault, error)
 	v := &Vault{folder: f, now: o.Now, random: o.Rand, ephemeral: o.Ephemeral, meta: m, source: o.Key,
 		key:   userKey{source: key.source, path: key.path},
 		locks: stripes{f}, reserve: &reserve{path: f.reserve(), held: o.Ephemeral}, spill: &spill{dir: f.spill()},
-		closing: make(chan struct{}), crew: newCrew(), flights: map[flightKey]*flight{}, cold: map[flightKey]cooling{}, cache: newCache()}
+		closing: make(chan struct{}), crew: newCrew(), flights: map[flightKey]*flight{}, cold: map[flightKey]cooling{}, cache: newCache(),
+		notes: notes{watched: map[string]*watched{}}}
 	v.seals.Store(s)
 	if !o.Ephemeral && !o.onServer() {
 		v.anchor = &anchor{path: f.head(), chain: newChain(s)}

@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -23,7 +24,7 @@ import (
 )
 
 func main() {
-	transport := flag.String("transport", "wide", "wide: mcp-go's stdio with all the workers it allows; default: as it comes; own: bankauth's read loop")
+	transport := flag.String("transport", "wide", "wide: mcp-go's stdio with all the workers it allows; default: as it comes; own: bankauth's read loop; web: streamable HTTP and SSE, as they come")
 	flag.Parse()
 	if err := run(*transport); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, "floor:", err)
@@ -38,6 +39,8 @@ func run(transport string) error {
 		mcp.WithString("scope", mcp.Description("The scope.")),
 	), newBank().create)
 	switch transport {
+	case "web":
+		return web(s)
 	case "own":
 		return own(s)
 	case "default":
@@ -49,6 +52,29 @@ func run(transport string) error {
 		return server.ServeStdio(s, server.WithWorkerPoolSize(100), server.WithQueueSize(10_000))
 	}
 	return fmt.Errorf("unknown transport %q", transport)
+}
+
+// web serves s over both of mcp-go's HTTP transports until its input ends.
+func web(s *server.MCPServer) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	sse := server.NewSSEServer(s)
+	mux.Handle("/mcp", server.NewStreamableHTTPServer(s))
+	mux.Handle("/sse", sse)
+	mux.Handle("/message", sse)
+	fmt.Printf("floor serves at http://%s/mcp\n", l.Addr())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		_ = l.Close()
+	}()
+	err = (&http.Server{Handler: mux}).Serve(l)
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
 }
 
 // own serves s by bankauth's loop: the difference to wide is the loop alone.
