@@ -119,9 +119,12 @@ func (f *fleet) join(t *testing.T) *replica {
 // proxy it takes another where one cannot be connected to, and never repeats
 // what was sent.
 func (f *fleet) RoundTrip(q *http.Request) (*http.Response, error) {
-	body, err := io.ReadAll(q.Body)
-	if err != nil {
-		return nil, err
+	var body []byte
+	if q.Body != nil {
+		var err error
+		if body, err = io.ReadAll(q.Body); err != nil {
+			return nil, err
+		}
 	}
 	for range 8 {
 		r := f.next()

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"bankauth/internal/simulator"
 	"bankauth/internal/vault"
 )
 
@@ -61,11 +62,31 @@ func (f *fleet) shareOneVault(t *testing.T) {
 			}
 		}
 	}
+	for _, w := range ways {
+		f.consentThroughReplicas(t, w)
+	}
 	for i, r := range f.replicas {
 		if r.served < 10 {
 			t.Errorf("replica %d served %d requests: the proxy does not go round", i, r.served)
 		}
 	}
+}
+
+// consentThroughReplicas has a person consent: the call, the page, the way back
+// and the next call come to whichever replica's turn it is.
+func (f *fleet) consentThroughReplicas(t *testing.T, w way) {
+	t.Helper()
+	args := map[string]any{"provider": "flinks", "grant_type": "authorization_code"}
+	asked, err := f.call(t.Context(), w, "create_access_token", args)
+	m := consentPage.FindStringSubmatch(asked.body)
+	if err != nil || m == nil || !strings.HasPrefix(m[0], f.front.URL) {
+		t.Fatalf("%s: %v %s", w, err, asked.body)
+	}
+	if page, err := simulator.Consent(t.Context(), m[0], true); err != nil || !strings.Contains(page.Body, "Done") {
+		t.Fatalf("%s: %v %s", w, err, page.Body)
+	}
+	args["consent_ref"] = m[1]
+	f.must(t, w, "create_access_token", args)
 }
 
 // killAmidRefresh kills the replica whose request has spent a refresh token at
@@ -161,7 +182,7 @@ func (f *fleet) nothingLost(t *testing.T) {
 	}
 	defer func() { _ = v.Close(context.Background()) }()
 	all, err := v.List(t.Context(), "client:platform")
-	if err != nil || len(all) != 14 { // the client's own, the one that was killed under, and the twelve
+	if err != nil || len(all) != 17 { // the client's own, the three consents', the one that was killed under, and the twelve
 		t.Errorf("%d tokens, %v", len(all), err)
 	}
 	for _, r := range all {

@@ -1,3 +1,5 @@
+//go:build unix
+
 package vault_test
 
 import (
@@ -9,6 +11,7 @@ import (
 
 	"bankauth/internal/fault"
 	"bankauth/internal/secret"
+	"bankauth/internal/token"
 	"bankauth/internal/vault"
 )
 
@@ -63,5 +66,20 @@ func TestACodeWhoseAnswerNobodyHeard(t *testing.T) {
 	}
 	if n := b.posts.Load(); n != 1 {
 		t.Errorf("%d posts", n)
+	}
+}
+
+// A code that was spent for an answer that died is said to be spent so, as
+// often as it is asked: the first to hear may die as well.
+func TestALostCodeIsRemembered(t *testing.T) {
+	v := open(t, withKey(folder(t)))
+	id, p := identity("authorization_code", ""), vault.Policy{Once: secret.New("code")}
+	said := fault.New(fault.Uncertain, "no answer came", "call again")
+	for i := range 3 {
+		_, _, err := v.Obtain(t.Context(), id, p, func(context.Context, vault.Record) (token.Token, error) { return token.Token{}, said })
+		if f := fault.From(err); i > 0 && (f.Code != fault.Reauthorize || !strings.Contains(f.Message, "the answer to an earlier exchange of it was lost")) {
+			t.Errorf("call %d: %v", i, err)
+		}
+		said = fault.New(fault.Reauthorize, "the code is spent", "consent again")
 	}
 }

@@ -89,13 +89,12 @@ func (v *Vault) once(ctx context.Context, id Identity, name string, p Policy, mi
 	case !t.Refresh.IsZero():
 		return Record{}, false, v.salvageNew(&h, rec, t, a, false, err)
 	case code == fault.Uncertain: // stays pending: a repeat asks once more
+	case lost && code == fault.Reauthorize: // stays pending: where this answer is lost too, a repeat says the same
+		g := *fault.From(err)
+		g.Message += "; the answer to an earlier exchange of it was lost"
+		return Record{}, false, &g
 	default:
 		v.withdraw(a)
-		if f := fault.From(err); lost && code == fault.Reauthorize {
-			g := *f
-			g.Message += "; the answer to an earlier exchange of it was lost"
-			return Record{}, false, &g
-		}
 	}
 	return Record{}, false, err
 }
