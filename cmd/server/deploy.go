@@ -215,7 +215,7 @@ func entriesOf(d *capability.Deployment, a capability.Adapter) ([]skill.Entry, e
 	var entries []skill.Entry
 	for _, k := range a.Skills {
 		e := skill.Entry{Name: k.Name, Description: k.Description, Front: k.Front}
-		if k.Name == bundled.Front.Name {
+		if k.Name == bundled.Name {
 			e.Skill = bundled
 		}
 		for _, t := range k.Tools {

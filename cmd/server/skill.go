@@ -21,9 +21,9 @@ func offerSkill(m *server.MCPServer) *skill.Skill {
 	}
 	server.WithExtensions(map[string]any{skill.Extension: map[string]any{}})(m)
 	for _, f := range s.Files {
-		name, about := f.Path, "Belongs to the skill "+s.Front.Name+"."
+		name, about := f.Path, "Belongs to the skill "+s.Name+"."
 		if s.IsEntry(f) {
-			name, about = s.Front.Name, s.Front.Description
+			name, about = s.Name, "The skill: how to get, renew and use open-banking tokens with these tools, and what to do about each error."
 		}
 		contents := []mcp.ResourceContents{mcp.TextResourceContents{URI: s.URI(f), MIMEType: f.Type, Text: string(f.Body)}}
 		m.AddResource(mcp.NewResource(s.URI(f), name, mcp.WithResourceDescription(about), mcp.WithMIMEType(f.Type)),

@@ -35,7 +35,7 @@ func TestSkillInstalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := n.run(t, skillsAdd, "add", filepath.Join(skillFolder(t), "..", ".."), "--list")
-	if got.code != 0 || !strings.Contains(string(got.stdout), s.Front.Name) || !strings.Contains(string(got.stdout), "Found 1 skill") {
+	if got.code != 0 || !strings.Contains(string(got.stdout), s.Name) || !strings.Contains(string(got.stdout), "Found 1 skill") {
 		t.Errorf("skills add --list exits with %d\n%s%s", got.code, got.stdout, got.stderr)
 	}
 
@@ -48,7 +48,7 @@ func TestSkillInstalls(t *testing.T) {
 	}
 	for _, agent := range []string{".claude", ".agents"} {
 		for _, f := range s.Files {
-			body, err := os.ReadFile(filepath.Join(dir, agent, "skills", s.Front.Name, f.Path))
+			body, err := os.ReadFile(filepath.Join(dir, agent, "skills", s.Name, f.Path))
 			if err != nil || !bytes.Equal(body, f.Body) {
 				t.Errorf("installing %s for %s: %v", f.Path, agent, err)
 			}

@@ -151,7 +151,7 @@ func (s Site) llms() string {
 	link("REST", "/openapi.json", s.REST)
 	link("REST, to try", "/docs/", "a page that makes the calls")
 	b.WriteString("\n## Skill\n\n")
-	link(s.Skill.Front.Name, s.skillPath(), s.Skill.Front.Description)
+	link(s.Skill.Name, s.skillPath(), s.Skill.Front().Description)
 	b.WriteString("\n## Optional\n\n")
 	link("Skills", skill.IndexPath, "index with digests")
 	link("MCP server card", cardPath, "name, version and addresses")
@@ -160,7 +160,7 @@ func (s Site) llms() string {
 	return b.String()
 }
 
-func (s Site) skillPath() string { return "/skills/" + s.Skill.Front.Name + "/contents/SKILL.md" }
+func (s Site) skillPath() string { return "/skills/" + s.Skill.Name + "/contents/SKILL.md" }
 
 // index and entry are an APIs.json document, version 0.23.
 type index struct {

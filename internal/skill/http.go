@@ -57,7 +57,7 @@ type Indexed struct {
 
 // Index returns the index with this skill alone.
 func (s *Skill) Index() Index {
-	return Index{indexes, []Indexed{{s.Front.Name, "archive", s.Front.Description, s.Front.Name + ".zip", digest(s.Archive())}}}
+	return Index{indexes, []Indexed{{s.Name, "archive", s.Front().Description, s.Name + ".zip", digest(s.Archive())}}}
 }
 
 // Handler serves the skill: as a Catalogue of itself, with tools as those that
@@ -65,7 +65,7 @@ func (s *Skill) Index() Index {
 // below).
 func (s *Skill) Handler(tools []Tool) http.Handler {
 	var front map[string]any
-	b, err := json.Marshal(s.Front)
+	b, err := json.Marshal(s.Front())
 	if err == nil {
 		err = json.Unmarshal(b, &front)
 	}
@@ -75,7 +75,7 @@ func (s *Skill) Handler(tools []Tool) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+IndexPath, func(w http.ResponseWriter, r *http.Request) { answer(w, r, s.Index()) })
 	mux.HandleFunc("GET "+wellKnown+"{archive}", s.named)
-	return serving(mux, []Entry{{s.Front.Name, s.Front.Description, front, tools, s}})
+	return serving(mux, []Entry{{s.Name, s.Front().Description, front, tools, s}})
 }
 
 // Entry is one skill of a Catalogue.
@@ -200,7 +200,7 @@ func (e Entry) file(w http.ResponseWriter, r *http.Request) {
 
 // named is the archive by its name at Agent Skills Discovery.
 func (s *Skill) named(w http.ResponseWriter, r *http.Request) {
-	if r.PathValue("archive") != s.Front.Name+".zip" {
+	if r.PathValue("archive") != s.Name+".zip" {
 		http.NotFound(w, r)
 		return
 	}

@@ -65,12 +65,12 @@ func TestFields(t *testing.T) {
 	_, archive := get(t, s, "GET", "/skills/"+name+"/download", nil)
 	for path, want := range map[string]any{
 		"/skills": map[string]any{"count": 1.0, "skills": []any{map[string]any{
-			"name": name, "description": k.Front.Description, "license": "Apache-2.0", "tools": []any{"refresh_token"}}}},
-		"/skills/" + name: map[string]any{"name": name, "description": k.Front.Description, "license": "Apache-2.0",
-			"compatibility": k.Front.Compatibility, "metadata": map[string]any{"author": "bankauth", "version": "1"}, "tools": []any{tool}},
+			"name": name, "description": k.Front().Description, "license": "Apache-2.0", "tools": []any{"refresh_token"}}}},
+		"/skills/" + name: map[string]any{"name": name, "description": k.Front().Description, "license": "Apache-2.0",
+			"compatibility": k.Front().Compatibility, "metadata": map[string]any{"author": "bankauth", "version": "1"}, "tools": []any{tool}},
 		"/skills/" + name + "/contents": map[string]any{"name": name, "files": files},
 		"/.well-known/agent-skills/index.json": map[string]any{"$schema": "https://schemas.agentskills.io/discovery/0.2.0/schema.json",
-			"skills": []any{map[string]any{"name": name, "type": "archive", "description": k.Front.Description, "url": name + ".zip",
+			"skills": []any{map[string]any{"name": name, "type": "archive", "description": k.Front().Description, "url": name + ".zip",
 				"digest": fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(archive)))}}},
 	} {
 		answer, body := get(t, s, "GET", path, nil)

@@ -34,7 +34,7 @@ type resource struct {
 }
 
 // URI returns the address of a file as an MCP resource.
-func (s *Skill) URI(f File) string { return "skill://" + s.Front.Name + "/" + f.Path }
+func (s *Skill) URI(f File) string { return "skill://" + s.Name + "/" + f.Path }
 
 // IsEntry reports whether the skill begins with f.
 func (s *Skill) IsEntry(f File) bool { return f.Path == entry }
@@ -52,7 +52,8 @@ func (s *Skill) Get(uri string) (any, bool) {
 }
 
 func (s *Skill) manifest() manifest {
-	m := manifest{URI: s.URI(File{Path: entry}), Front: s.verbatim}
+	f, _ := s.front() // as in Front
+	m := manifest{URI: s.URI(File{Path: entry}), Front: f.verbatim}
 	for _, f := range s.Files {
 		m.Resources = append(m.Resources, resource{s.URI(f), f.Digest(), len(f.Body)})
 	}

@@ -28,11 +28,24 @@ const entry = "SKILL.md"
 
 // Skill is one skill and its files. It is not changed once it is read.
 type Skill struct {
-	Front Front
+	Name  string
 	Files []File // by path
 
-	verbatim json.RawMessage // the whole front matter
-	archive  func() []byte
+	front   func() (front, error)
+	archive func() []byte
+}
+
+// front is the front matter, as we know it and whole.
+type front struct {
+	Front
+	verbatim json.RawMessage
+}
+
+// Front returns the front matter, which is read when it is first asked for: a
+// start over stdio has no use for it.
+func (s *Skill) Front() Front {
+	f, _ := s.front() // Read has seen it, or a test of Bundled's
+	return f.Front
 }
 
 // Front is what the front matter says, as the Agent Skills specification
@@ -70,12 +83,23 @@ var bundled = sync.OnceValues(func() (*Skill, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the skill: %w", err)
 	}
-	return Read(folder)
+	return unread(skills.Name, folder)
 })
 
 // Read reads the skill in folder. The error names the file.
 func Read(folder fs.FS) (*Skill, error) {
-	s := &Skill{}
+	s, err := unread("", folder)
+	if err != nil {
+		return nil, err
+	}
+	f, err := s.front()
+	s.Name = f.Name
+	return s, err
+}
+
+// unread has the files, and has not looked at the front matter.
+func unread(name string, folder fs.FS) (*Skill, error) {
+	s := &Skill{Name: name}
 	err := fs.WalkDir(folder, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -91,28 +115,31 @@ func Read(folder fs.FS) (*Skill, error) {
 	if !ok {
 		return nil, fmt.Errorf("the skill has no file %q", entry)
 	}
-	if err := s.readFront(body.Body); err != nil {
-		return nil, fmt.Errorf("reading the front matter of %q: %w", entry, err)
-	}
+	s.front = sync.OnceValues(func() (front, error) {
+		f, err := readFront(body.Body)
+		if err != nil {
+			err = fmt.Errorf("reading the front matter of %q: %w", entry, err)
+		}
+		return f, err
+	})
 	s.archive = sync.OnceValue(s.zip)
 	return s, nil
 }
 
-func (s *Skill) readFront(body []byte) error {
+func readFront(body []byte) (f front, err error) {
 	rest, ok := bytes.CutPrefix(body, []byte("---\n"))
-	front, _, closed := bytes.Cut(rest, []byte("\n---\n"))
+	text, _, closed := bytes.Cut(rest, []byte("\n---\n"))
 	if !ok || !closed {
-		return fmt.Errorf("it does not stand between two lines of ---")
+		return f, fmt.Errorf("it does not stand between two lines of ---")
 	}
 	var all map[string]any
-	if err := yaml.Unmarshal(front, &all); err != nil {
-		return err
+	if err := yaml.Unmarshal(text, &all); err != nil {
+		return f, err
 	}
-	var err error
-	if s.verbatim, err = json.Marshal(all); err != nil {
-		return err
+	if f.verbatim, err = json.Marshal(all); err != nil {
+		return f, err
 	}
-	return yaml.Unmarshal(front, &s.Front)
+	return f, yaml.Unmarshal(text, &f.Front)
 }
 
 // mediaType does not ask the machine, which may know other types than the next.

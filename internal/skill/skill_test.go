@@ -149,3 +149,12 @@ func TestBrokenSkillsAreRefused(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestName: the folder's name, which stands for the front matter's until that
+// is read, is the same.
+func TestName(t *testing.T) {
+	k, err := skill.Bundled()
+	if err != nil || k.Name != k.Front().Name || k.Front().Description == "" {
+		t.Errorf("%q, %+v, %v", k.Name, k.Front(), err)
+	}
+}
