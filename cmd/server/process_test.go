@@ -169,3 +169,25 @@ func TestClientGone(t *testing.T) {
 		t.Errorf("the vault holds %s", listed)
 	}
 }
+
+// TestNobodyReads: a reader of the output that has had enough, as head has, is
+// no error of ours.
+func TestNobodyReads(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	for _, args := range [][]string{{"version", "--json"}, {"simulate"}, {"config", "claude-code"}, {"capability", "export"}} {
+		var said strings.Builder
+		cmd := exec.Command("bankauth", args...)
+		cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + t.TempDir()}
+		cmd.Stdout, cmd.Stderr = w, &said
+		if err := cmd.Run(); err == nil || strings.Contains(said.String(), "went wrong") {
+			t.Errorf("%s: %v, and it said %q", args, err, said.String())
+		}
+	}
+}

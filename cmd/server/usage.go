@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"syscall"
 
 	"github.com/alecthomas/kong"
 
@@ -37,6 +38,10 @@ func (p *process) report(err error) int {
 	case errors.As(err, &wrong):
 		fmt.Fprintf(p.err, "bankauth: %s\n", wrong)
 		return exitMisused
+	}
+	var f *fault.Fault
+	if !errors.As(err, &f) && errors.Is(err, syscall.EPIPE) {
+		return exitFailed // whoever reads our output has had enough of it, as `head` has
 	}
 	if lines := mistakes(err); len(lines) > 0 {
 		for _, line := range lines {
