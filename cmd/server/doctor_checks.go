@@ -165,9 +165,6 @@ func vaultChecks(ctx context.Context, env config.Environment, settings config.Se
 	if !s.Made {
 		return []check{ok(name, "not made yet; the first token makes it in "+place)}
 	}
-	if s.Old {
-		return []check{older(s), keyCheck(s)}
-	}
 	tokens := 0
 	for _, n := range s.Tokens {
 		tokens += n

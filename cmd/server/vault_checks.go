@@ -10,11 +10,8 @@ import (
 // conditionChecks puts what a thorough look has found into words.
 func conditionChecks(c vault.Condition) []check {
 	const name = "vault"
-	switch {
-	case !c.Made:
+	if !c.Made {
 		return []check{ok(name, "not made yet; the first token makes it in "+c.Path)}
-	case c.Old:
-		return []check{older(c.Status)}
 	}
 	var checks []check
 	if len(c.Unsound) > 0 {
@@ -98,8 +95,4 @@ func suspect(n int, refs string) check {
 		fix += "\nthey are: " + refs
 	}
 	return needs("tokens", fmt.Sprintf("suspect, because they come from a copy: %d", n), fix)
-}
-
-func older(s vault.Status) check {
-	return note("vault", fmt.Sprintf("%s is of schema %d", s.Path, s.Schema), "the next start brings it up to date; stop servers of the older release first")
 }

@@ -34,8 +34,7 @@ const (
 	auditRestored  = "restored" // came from a backup
 	auditAccepted  = "accepted" // the operator's word on a suspect token
 
-	auditUpgraded = "upgraded" // the vault itself
-	auditRekeyed  = "rekeyed"  // the vault itself
+	auditRekeyed = "rekeyed" // the vault itself
 
 	auditPasswordKept      = "password_kept"
 	auditPasswordConfirmed = "password_confirmed"

@@ -156,9 +156,6 @@ func eachEntry(ctx context.Context, o Options, visit func(c *chain, base, head l
 		return err
 	}
 	defer g.close()
-	if g.reader == nil {
-		return olderSchema()
-	}
 	s, err := g.reader.snapshot(ctx)
 	if err != nil {
 		return storeFault(err)
@@ -257,7 +254,3 @@ const (
 	auditKeep = 100_000
 	auditStep = 1000
 )
-
-func olderSchema() *fault.Fault {
-	return refuse("the vault was written by an older bankauth and keeps no audit yet", "start the server once: it brings the vault up to date", nil)
-}

@@ -179,7 +179,7 @@ func openBackup(ctx context.Context, path string) (*backup, error) {
 	case h.schema > schemaVersion:
 		return nil, refuse("the backup was written by a newer bankauth", "install that version or a later one", nil)
 	case h.schema < schemaVersion:
-		return nil, refuse("the backup was written by an older bankauth", "put it as vault.db, with its key, into a folder of its own and name that with --data-dir: the first command brings it up to date; then make a backup of that", nil)
+		return nil, refuse("the backup was written before the first release", "take another backup", nil)
 	}
 	if !h.fits(info.Size()) {
 		return nil, refuse("the backup is damaged", "nothing was changed; take another backup", nil)
@@ -192,7 +192,7 @@ func openBackup(ctx context.Context, path string) (*backup, error) {
 	b := &backup{db: db, reader: newReader(db, sqliteDialect)}
 	var sound string
 	if err = db.QueryRowContext(ctx, checkStatement).Scan(&sound); err == nil && sound == "ok" {
-		b.meta, err = metaOf(ctx, b.reader, h.schema)
+		b.meta, err = metaOf(ctx, b.reader)
 	}
 	if err != nil || sound != "ok" || len(b.meta.vaultID) != 16 || len(b.meta.data) == 0 {
 		return nil, errors.Join(refuse("the backup is damaged", "nothing was changed; take another backup", err), db.Close())

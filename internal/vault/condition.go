@@ -29,7 +29,7 @@ func Check(ctx context.Context, o Options) (Condition, error) {
 	o = o.filled()
 	s, err := Inspect(ctx, o)
 	c := Condition{Status: s}
-	if err != nil || !s.Made || s.Old {
+	if err != nil || !s.Made {
 		return c, err
 	}
 	if c.Audit, err = VerifyAudit(ctx, o); err != nil {

@@ -13,8 +13,8 @@ type glance struct {
 	folder folder
 	meta   meta
 	key    *userKey
-	sealer *sealer // nil where the vault is of an older schema
-	reader *reader // nil likewise
+	sealer *sealer
+	reader *reader
 }
 
 // glimpse opens what o describes; nil where no vault is there yet. Its errors
@@ -36,9 +36,6 @@ func glimpse(ctx context.Context, o Options) (*glance, error) {
 		return nil, err
 	}
 	g := &glance{folder: f, meta: m, key: key}
-	if m.schema < schemaVersion {
-		return g, nil
-	}
 	k, err := m.unlock(f, key)
 	if err != nil {
 		return nil, err
@@ -54,12 +51,7 @@ func glimpse(ctx context.Context, o Options) (*glance, error) {
 	return g, nil
 }
 
-func (g *glance) close() error {
-	if g.reader == nil {
-		return nil
-	}
-	return g.reader.close()
-}
+func (g *glance) close() error { return g.reader.close() }
 
 // snapshot is one state of the store, however long one reads in it.
 type snapshot struct {

@@ -121,6 +121,7 @@ func TestRefusals(t *testing.T) {
 		"open folder":   {func(t *testing.T, o *vault.Options) { chmod(t, o.Dir, 0o750) }, "chmod 700"},
 		"open file":     {func(t *testing.T, o *vault.Options) { chmod(t, o.Dir+"/vault.db", 0o604) }, "chmod 600"},
 		"newer schema":  {func(t *testing.T, o *vault.Options) { alter(t, o.Dir, `PRAGMA user_version = 3`) }, "later"},
+		"older schema":  {func(t *testing.T, o *vault.Options) { alter(t, o.Dir, `PRAGMA user_version = 1`) }, "another folder"},
 		"another's":     {func(t *testing.T, o *vault.Options) { alter(t, o.Dir, `PRAGMA application_id = 1`) }, "another folder"},
 		"empty file":    {func(t *testing.T, o *vault.Options) { write(t, o.Dir+"/vault.db", "", 0o600) }, "backup"},
 		"not a store":   {func(t *testing.T, o *vault.Options) { write(t, o.Dir+"/vault.db", strings.Repeat("x", 9000), 0o600) }, "backup"},

@@ -68,7 +68,7 @@ func (v *Vault) learn() error {
 // unlocked reads the vault's keys and opens them with the user's key as its
 // source has it now.
 func (v *Vault) unlocked(ctx context.Context) (meta, *userKey, keys, error) {
-	read := func() (meta, error) { return metaOf(ctx, v.reader, schemaVersion) }
+	read := func() (meta, error) { return metaOf(ctx, v.reader) }
 	m, err := read()
 	if err != nil {
 		return meta{}, nil, keys{}, err

@@ -275,7 +275,7 @@ func TestRestoreRefusals(t *testing.T) {
 		"a folder":        {t.TempDir(), "vault backup"},
 		"cut":             {put(t, string(good[:len(good)/2])), "another backup"},
 		"not a backup":    {put(t, strings.Repeat("x", 500)), "vault backup"},
-		"of schema 1":     {filepath.Join("testdata", "schema1", "vault.db"), "--data-dir"},
+		"of schema 1":     {put(t, string(good[:60])+"\x00\x00\x00\x01"+string(good[64:])), "another backup"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := contents(t, dir)

@@ -112,7 +112,7 @@ func readServer(ctx context.Context, db *sql.DB) (m meta, made bool, err error) 
 	case version > schemaVersion:
 		return meta{}, false, refuse("the vault was written by a newer bankauth", "install that version or a later one", nil)
 	}
-	if m, err = metaOf(ctx, newReader(db, postgresDialect), version); err != nil {
+	if m, err = metaOf(ctx, newReader(db, postgresDialect)); err != nil {
 		return meta{}, false, storeFault(err)
 	}
 	if len(m.vaultID) != 16 || len(m.index) == 0 || len(m.data) == 0 || len(m.keyID) == 0 {

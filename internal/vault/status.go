@@ -12,9 +12,6 @@ type Status struct {
 	KeySource string // keyring, key file, file, environment or memory
 	KeyPath   string // of the key's file; "" where there is none
 	Schema    int
-	// Old says that the vault is of an older schema: the next Open brings it up to
-	// date, and nothing is counted before.
-	Old       bool
 	Tokens    map[State]int
 	SetAside  int // records that do not open
 	Passwords int
@@ -42,7 +39,7 @@ func (v *Vault) Status(ctx context.Context) (Status, error) {
 	if err := v.flush(); err != nil {
 		return Status{}, storeFault(err)
 	}
-	s := Status{Made: true, Path: string(v.folder), Store: v.server, KeySource: v.key.source, KeyPath: v.key.path, Schema: v.meta.schema}
+	s := Status{Made: true, Path: string(v.folder), Store: v.server, KeySource: v.key.source, KeyPath: v.key.path, Schema: schemaVersion}
 	if err := s.count(v.sealer(), v.reader, v.settle); err != nil {
 		return Status{}, storeFault(err)
 	}
@@ -64,11 +61,7 @@ func Inspect(ctx context.Context, o Options) (Status, error) {
 	if err != nil || g == nil {
 		return s, err
 	}
-	s.Made, s.KeySource, s.KeyPath, s.Schema = true, g.key.source, g.key.path, g.meta.schema
-	if g.reader == nil {
-		s.Old = true
-		return s, nil
-	}
+	s.Made, s.KeySource, s.KeyPath, s.Schema = true, g.key.source, g.key.path, schemaVersion
 	defer g.close()
 	if err := s.count(g.sealer, g.reader, func(_ row, rec Record) (Record, error) { return rec, nil }); err != nil {
 		return s, storeFault(err)

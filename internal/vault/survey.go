@@ -3,7 +3,6 @@ package vault
 import (
 	"context"
 	"database/sql"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,35 +10,6 @@ import (
 
 	"bankauth/internal/fault"
 )
-
-// meta is what the store says about itself.
-type meta struct {
-	vaultID, keyID, index []byte // index is wrapped
-	data                  []wrappedKey
-	auditHead             []byte
-	source                string
-	schema                int
-	old                   []byte // the data key of a vault of schema 1
-}
-
-// wrappedKey is one of the vault's data keys.
-type wrappedKey struct {
-	id      int64
-	state   string
-	wrapped []byte
-}
-
-// The states of a data key.
-const (
-	keyCurrent = "current"
-	keyRetired = "retired" // opens what was sealed with it; seals no more
-)
-
-// account is the keyring's name for the key of this vault.
-func (m meta) account() string { return "vault-" + hex.EncodeToString(m.vaultID) }
-
-// nextAccount is the same for the key that is to come.
-func (m meta) nextAccount() string { return m.account() + ".next" }
 
 // survey looks at a folder without changing a byte of it: whether a vault is
 // there, is ours, whole and of a version we know. Its errors are faults.
@@ -97,15 +67,11 @@ func look(ctx context.Context, f folder, still bool) (meta, error) {
 	if sound != "ok" {
 		return meta{}, damaged(f, nil)
 	}
-	m, err := metaOf(ctx, newReader(db, sqliteDialect), h.schema)
+	m, err := metaOf(ctx, newReader(db, sqliteDialect))
 	if err != nil {
 		return meta{}, storeFault(err)
 	}
-	has := len(m.index) > 0 && len(m.data) > 0
-	if m.schema < schemaVersion {
-		has = len(m.old) > 0
-	}
-	if len(m.vaultID) != 16 || len(m.keyID) == 0 || !has {
+	if len(m.vaultID) != 16 || len(m.keyID) == 0 || len(m.index) == 0 || len(m.data) == 0 {
 		return meta{}, damaged(f, nil)
 	}
 	return m, nil
@@ -123,75 +89,13 @@ func readHeader(f folder) (header, error) {
 		return header{}, refuse("vault.db is not a vault of bankauth",
 			"move it out of "+string(f)+", or set BANKAUTH_DATA_DIR to another folder", nil)
 	}
-	if h.schema > schemaVersion {
+	switch {
+	case h.schema > schemaVersion:
 		return header{}, refuse("the vault was written by a newer bankauth", "install that version or a later one", nil)
+	case h.schema < schemaVersion:
+		return header{}, refuse("the vault was written before the first release", "move vault.db and what begins with its name out of "+string(f)+", or set BANKAUTH_DATA_DIR to another folder", nil)
 	}
 	return h, nil
-}
-
-// metaOf reads what the store says about itself, at one moment: its key may be
-// changed at the next.
-func metaOf(ctx context.Context, r *reader, schema int) (meta, error) {
-	s, err := r.snapshot(ctx)
-	if err != nil {
-		return meta{}, err
-	}
-	m, err := readMeta(s, schema)
-	return m, errors.Join(err, s.close())
-}
-
-func readMeta(q querier, schema int) (meta, error) {
-	rows, err := q.query(selectMeta)
-	if err != nil {
-		return meta{}, fmt.Errorf("reading the store's own row: %w", err)
-	}
-	defer rows.Close()
-	m := meta{schema: schema}
-	for rows.Next() {
-		var name string
-		var value []byte
-		if err := rows.Scan(&name, &value); err != nil {
-			return meta{}, fmt.Errorf("reading the store's own row: %w", err)
-		}
-		switch name {
-		case "vault_id":
-			m.vaultID = value
-		case "key_id":
-			m.keyID = value
-		case indexKey:
-			m.index = value
-		case oldDataKey:
-			m.old = value
-		case auditHead:
-			m.auditHead = value
-		case "key_source":
-			m.source = string(value)
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return meta{}, fmt.Errorf("reading the store's own row: %w", err)
-	}
-	if schema >= schemaVersion {
-		m.data, err = readKeys(q)
-	}
-	return m, err
-}
-
-func readKeys(q querier) ([]wrappedKey, error) {
-	rows, err := q.query(selectKeys)
-	if err != nil {
-		return nil, fmt.Errorf("reading the data keys: %w", err)
-	}
-	defer rows.Close()
-	var all []wrappedKey
-	for rows.Next() {
-		var w wrappedKey
-		if err := rows.Scan(&w.id, &w.state, &w.wrapped); err != nil {
-			return nil, fmt.Errorf("reading a data key: %w", err)
-		}
-		all = append(all, w)
-	}
-	return all, rows.Err()
 }
 
 // create makes a vault under another name and moves it into place when it is
@@ -216,29 +120,6 @@ func create(ctx context.Context, f folder, rows func(db *sql.DB) error) error {
 		return fmt.Errorf("putting the vault's file in its place: %w", err)
 	}
 	return f.sync()
-}
-
-// execer takes statements in SQLite's spelling.
-type execer interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-}
-
-// insert writes m into the tables of a store that is being made.
-func (m meta) insert(ctx context.Context, db execer) error {
-	for _, kv := range []struct {
-		name  string
-		value []byte
-	}{{"vault_id", m.vaultID}, {"key_id", m.keyID}, {indexKey, m.index}, {"key_source", []byte(m.source)}, {auditHead, m.auditHead}} {
-		if _, err := db.ExecContext(ctx, insertMeta, kv.name, kv.value); err != nil {
-			return fmt.Errorf("writing %q: %w", kv.name, err)
-		}
-	}
-	for _, w := range m.data {
-		if _, err := db.ExecContext(ctx, insertKey, w.id, w.state, w.wrapped); err != nil {
-			return fmt.Errorf("writing a data key: %w", err)
-		}
-	}
-	return nil
 }
 
 func damaged(f folder, cause error) *fault.Fault {

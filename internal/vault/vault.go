@@ -17,16 +17,13 @@
 package vault
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -141,8 +138,6 @@ func prepare(ctx context.Context, o Options) (*Vault, error) {
 	switch {
 	case !made:
 		m, key, err = found(ctx, o, f)
-	case m.schema < schemaVersion:
-		m, key, err = upgrade(ctx, o, f, m)
 	case o.Ephemeral:
 		_, err = existingKey(o, f, m)
 	default:
@@ -224,75 +219,6 @@ func lay(ctx context.Context, o Options, f folder) (meta, *userKey, error) {
 		return meta{}, nil, err
 	}
 	return m, key, create(ctx, f, func(db *sql.DB) error { return m.insert(ctx, db) })
-}
-
-func drawKeys(o Options) (meta, keys, error) {
-	m := meta{vaultID: make([]byte, 16), schema: schemaVersion}
-	k := keys{index: make([]byte, keySize), data: map[int64][]byte{1: make([]byte, keySize)}, current: 1}
-	for _, b := range [][]byte{m.vaultID, k.index, k.data[1]} {
-		if _, err := io.ReadFull(o.Rand, b); err != nil {
-			return meta{}, keys{}, fmt.Errorf("drawing the vault's keys: %w", err)
-		}
-	}
-	s, err := newSealer(m.vaultID, k)
-	if err != nil {
-		return meta{}, keys{}, err
-	}
-	m.auditHead = newChain(s).genesis()
-	return m, k, nil
-}
-
-// lock wraps the vault's keys under the user's.
-func (m *meta) lock(key *userKey, k keys) (err error) {
-	m.source, m.keyID = key.source, keyID(key.bytes, m.vaultID)
-	if m.index, err = wrap(key.bytes, m.vaultID, indexKey, k.index); err != nil {
-		return err
-	}
-	m.data = nil
-	for _, id := range slices.Sorted(maps.Keys(k.data)) {
-		w := wrappedKey{id: id, state: keyRetired}
-		if id == k.current {
-			w.state = keyCurrent
-		}
-		if w.wrapped, err = wrap(key.bytes, m.vaultID, dataKey(id), k.data[id]); err != nil {
-			return err
-		}
-		m.data = append(m.data, w)
-	}
-	return nil
-}
-
-// fits refuses a key that is not this vault's.
-func (m meta) fits(key *userKey) error {
-	if bytes.Equal(keyID(key.bytes, m.vaultID), m.keyID) {
-		return nil
-	}
-	return keyless("the vault's key does not fit", "nothing was changed; give the key that this vault was made with (it came from the "+m.source+
-		"), or set BANKAUTH_DATA_DIR to another folder", nil)
-}
-
-// unlock returns the vault's keys.
-func (m meta) unlock(f folder, key *userKey) (keys, error) {
-	if err := m.fits(key); err != nil {
-		return keys{}, err
-	}
-	k := keys{data: map[int64][]byte{}}
-	var err error
-	if k.index, err = unwrap(key.bytes, m.vaultID, indexKey, m.index); err != nil {
-		return keys{}, damaged(f, err)
-	}
-	for _, w := range m.data {
-		if k.data[w.id], err = unwrap(key.bytes, m.vaultID, dataKey(w.id), w.wrapped); err != nil {
-			return keys{}, damaged(f, err)
-		}
-		if w.state == keyCurrent {
-			k.current = w.id
-		}
-	}
-	if k.current == 0 {
-		return keys{}, damaged(f, nil)
-	}
-	return k, nil
 }
 
 // onServer reports whether the records lie in a database.
