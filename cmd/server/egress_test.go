@@ -55,13 +55,7 @@ func startEgressSaying(t *testing.T, said io.Writer, env []string, args ...strin
 // curl works through the proxy with nothing but another address: with the key
 // in its path, with the key in a header, and over a socket.
 func TestEgressWithCurl(t *testing.T) {
-	curl, err := exec.LookPath("curl")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("there is no curl on the PATH")
-		}
-		t.Skip("there is no curl on the PATH")
-	}
+	requires(t, "curl")
 	bank, env := simulation(t)
 	code, err := bank.Code(t.Context(), "https://app.example/callback", "")
 	if err != nil {
@@ -89,13 +83,13 @@ func TestEgressWithCurl(t *testing.T) {
 		ways = append(ways, []string{"--unix-socket", path, "http://bankauth/flinks/api/v1/accounts"})
 	}
 	for _, way := range ways {
-		out, err := exec.CommandContext(t.Context(), curl, append([]string{"-sS", "--max-time", "10", "-H", "Authorization: Bearer " + handle}, way...)...).CombinedOutput()
+		out, err := exec.CommandContext(t.Context(), "curl", append([]string{"-sS", "--max-time", "10", "-H", "Authorization: Bearer " + handle}, way...)...).CombinedOutput()
 		var got struct{ Accounts []json.RawMessage }
 		if err != nil || json.Unmarshal(out, &got) != nil || len(got.Accounts) != 1 {
 			t.Errorf("curl %s: %s, %v", strings.Join(way, " "), out, err)
 		}
 	}
-	out, err := exec.CommandContext(t.Context(), curl, "-sS", "--max-time", "10", "-H", "Authorization: Bearer "+handle, at+"/flinks/api/v1/accounts").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "curl", "-sS", "--max-time", "10", "-H", "Authorization: Bearer "+handle, at+"/flinks/api/v1/accounts").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "know its key") {
 		t.Errorf("without the key: %s, %v", out, err)
 	}

@@ -4,7 +4,6 @@ package main
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -17,14 +16,11 @@ import (
 // answer is written. A token that can be had again at any time waits for no
 // disk, save that its first one makes the vault.
 func TestSyncedBeforeSentAndBeforeSaid(t *testing.T) {
-	strace, err := exec.LookPath("strace")
-	if err != nil {
-		t.Skip("needs strace: apt-get install strace")
-	}
+	requires(t, "strace")
 	b := openBranch(t, built(t), "none", "refuse", 1)
 	code := b.code()
 	trace := filepath.Join(t.TempDir(), "trace")
-	r := ride(t, append([]string{strace, "-f", "-s", "96", "-e", "trace=fsync,fdatasync,write", "-o", trace}, b.program...), b.env)
+	r := ride(t, append([]string{"strace", "-f", "-s", "96", "-e", "trace=fsync,fdatasync,write", "-o", trace}, b.program...), b.env)
 	steps := []struct {
 		tool, post string // post is the request that matters; a call may send others before it
 		args       map[string]any

@@ -118,6 +118,46 @@ func TestServeClients(t *testing.T) {
 	terminate(t, s)
 }
 
+// A call beyond its caller's scopes is refused before MCP sees it, and the
+// challenge names what is lacking; how its message is written changes nothing.
+func TestServeScopes(t *testing.T) {
+	_, env := simulation(t)
+	token := strings.TrimSpace(shell(t, env, "clients", "add", "ci", "--scope", "tokens:create"))
+	s := start(t, env, "serve", "--listen", "127.0.0.1:0")
+	url := where(t, s)
+	for message, want := range map[string]int{
+		`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`:                                                                                 200,
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"no_such_tool"}}`:                                                200,
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"create_access_token","arguments":{}}}`:                          200,
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"create_user"}}`:                                                 403,
+		`{"params":{"arguments":{"name":"create_access_token"},"name":"create\u005fuser"},"method":"tools/call","id":1,"jsonrpc":"2.0"}`: 403,
+		`{"jsonrpc":"2.0","id":1,"METHOD":"tools/call","Params":{"NAME":"create_user"}}`:                                                 400,
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"create_access_token","name":"create_user"}}`:                    400,
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"create_user"}} {}`:                                              400,
+		`{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"bankauth://tokens"}}`:                                        403,
+	} {
+		q, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/mcp", strings.NewReader(message))
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Header.Set("Content-Type", "application/json")
+		q.Header.Set("Authorization", "Bearer "+token)
+		a, err := http.DefaultClient.Do(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(a.Body)
+		_ = a.Body.Close()
+		challenge := a.Header.Get("WWW-Authenticate")
+		lacks := strings.Contains(challenge, `error="insufficient_scope"`) && strings.Contains(challenge, "tokens:create") &&
+			(strings.Contains(challenge, "users:create") || strings.Contains(challenge, "tokens:use"))
+		if a.StatusCode != want || lacks != (want == 403) {
+			t.Errorf("%s: %s %s %s", message, a.Status, challenge, body)
+		}
+	}
+	terminate(t, s)
+}
+
 // SIGHUP asks the issuer for its keys and reads the file of clients; an issuer
 // that is not there ends nothing.
 func TestServeRereads(t *testing.T) {

@@ -5,8 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os/exec"
 	"strings"
@@ -16,8 +16,11 @@ import (
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
+	"github.com/rs/zerolog"
 
 	"bankauth/internal/auth"
+	"bankauth/internal/httpd"
+	"bankauth/internal/stdio"
 )
 
 // issuer is the npm package oidc-provider, running.
@@ -100,9 +103,9 @@ func (i *issuer) token(t *testing.T, resource, scope string) string {
 	return got.Token
 }
 
-// gated is a real mcp-go server behind a real gate.
+// gated is a real mcp-go server behind our edge and a real gate.
 type gated struct {
-	*httptest.Server
+	URL   string
 	ahead atomic.Int64 // of our clock, in nanoseconds
 }
 
@@ -115,17 +118,40 @@ func startGated(t *testing.T, i *issuer) *gated {
 			return mcp.NewToolResultText(caller.Principal), nil
 		})
 	}
-	g := &gated{Server: httptest.NewUnstartedServer(nil)}
-	public := "http://" + g.Listener.Addr().String()
-	gate := auth.New(auth.Options{PublicURL: public, Issuer: auth.NewIssuer(auth.IssuerOptions{
-		URL: i.URL, Audiences: auth.Audiences(public), Now: func() time.Time { return time.Now().Add(time.Duration(g.ahead.Load())) }})})
-	mux := http.NewServeMux()
-	mux.Handle("/mcp", gate.Handler(gate.Tools(server.NewStreamableHTTPServer(m))))
-	mux.Handle(auth.MetadataPath, gate.Metadata())
-	mux.Handle(auth.MetadataPath+"/", gate.Metadata())
-	g.Config.Handler = mux
-	g.Start()
-	t.Cleanup(g.Close)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &gated{URL: "http://" + l.Addr().String()}
+	gate := auth.New(auth.Options{PublicURL: g.URL, Issuer: auth.NewIssuer(auth.IssuerOptions{
+		URL: i.URL, Audiences: auth.Audiences(g.URL), Now: func() time.Time { return time.Now().Add(time.Duration(g.ahead.Load())) }})})
+	edge := httpd.New(httpd.Options{
+		Handle: func(ctx context.Context, message httpd.Message) stdio.Reply {
+			switch answer := m.HandleMessage(ctx, message.Raw).(type) {
+			case mcp.JSONRPCResponse:
+				return stdio.Reply{Result: answer.Result}
+			case mcp.JSONRPCError:
+				return stdio.Reply{Error: &stdio.Error{Code: answer.Error.Code, Message: answer.Error.Message}}
+			}
+			return stdio.Reply{}
+		},
+		Allow: func(w http.ResponseWriter, r *http.Request, _, name string) bool {
+			scope, needed := auth.ScopeOf(name)
+			return !needed || gate.Require(w, r, scope)
+		},
+		Gate: gate.Handler,
+		Open: map[string]http.Handler{auth.MetadataPath: gate.Metadata(), auth.MetadataPath + "/": gate.Metadata()},
+		Log:  zerolog.Nop(),
+	})
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- edge.Serve(ctx, l) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("serving: %v", err)
+		}
+	})
 	return g
 }
 
