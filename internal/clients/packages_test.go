@@ -183,6 +183,15 @@ func TestBundle(t *testing.T) {
 	talks(t, env, start.Command, start.Args...)
 }
 
+// TestPrettier: Docker's catalogue takes no entry that prettier would write
+// otherwise.
+func TestPrettier(t *testing.T) {
+	n := findNode(t)
+	if got := n.run(t, "node_modules/prettier/bin/prettier.cjs", "--check", "--no-config", "--no-editorconfig", "../../../packaging/docker/server.yaml"); got.code != 0 {
+		t.Errorf("prettier exits with %d\n%s%s", got.code, got.stdout, got.stderr)
+	}
+}
+
 // TestSBOM has the release binary's bill of materials made and checked.
 func TestSBOM(t *testing.T) {
 	n := findNode(t)

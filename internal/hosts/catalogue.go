@@ -1,6 +1,9 @@
 package hosts
 
-// catalogue is the entry in Docker's MCP catalogue.
+import "go.yaml.in/yaml/v4"
+
+// catalogue is the entry in Docker's MCP catalogue. What checks one is
+// cmd/validate in github.com/docker/mcp-registry.
 type catalogue struct {
 	Name  string `yaml:"name"`
 	Image string `yaml:"image"`
@@ -15,6 +18,7 @@ type catalogue struct {
 	} `yaml:"about"`
 	Source struct {
 		Project    string `yaml:"project"`
+		Commit     string `yaml:"commit,omitempty"`
 		Dockerfile string `yaml:"dockerfile"`
 	} `yaml:"source"`
 	Run struct {
@@ -54,8 +58,8 @@ type dockerParameter struct {
 func (r Release) catalogue() catalogue {
 	c := catalogue{Name: product, Image: "mcp/" + product, Type: "server"}
 	c.Meta.Category, c.Meta.Tags = "finance", []string{"open-banking", "oauth", "credentials"}
-	c.About.Title, c.About.Description = "bankauth", about+"."
-	c.Source.Project, c.Source.Dockerfile = Repository, "Dockerfile"
+	c.About.Title, c.About.Description = "Bankauth", about+"." // a title in small letters is refused
+	c.Source.Project, c.Source.Commit, c.Source.Dockerfile = Repository, r.Commit, "Dockerfile"
 	c.Run.Command, c.Run.AllowHosts = []string{"stdio"}, r.Hosts
 	c.Run.Volumes = []string{product + ":/data"}
 	c.Config.Description = "The credentials of the providers that you use; leave out the others."
@@ -69,4 +73,10 @@ func (r Release) catalogue() catalogue {
 		c.Config.Parameters.Properties[q.key()] = dockerParameter{"string", q.described(), q.fallback}
 	}
 	return c
+}
+
+// prettier writes value in the form of the tool of that name, on which the
+// catalogue insists.
+func prettier(value any) ([]byte, error) {
+	return yaml.Dump(value, yaml.WithIndent(2), yaml.WithCompactSeqIndent(false), yaml.WithLineWidth(-1), yaml.WithQuotePreference(yaml.QuoteDouble))
 }

@@ -3,8 +3,6 @@ package hosts
 import (
 	"fmt"
 	"strings"
-
-	"go.yaml.in/yaml/v4"
 )
 
 // What every package says of bankauth. Whoever publishes it elsewhere changes
@@ -29,6 +27,9 @@ type Release struct {
 	// Bundle is the SHA-256 of the MCPB bundle in hex; "" where it has not been
 	// built, and server.json then leaves it out.
 	Bundle string
+	// Commit is what Docker builds, in hex; "" in the repository, since no commit
+	// can name itself.
+	Commit string
 }
 
 // File is one file of a package.
@@ -39,6 +40,9 @@ type File struct {
 
 // Registry returns the entry in the MCP registry.
 func (r Release) Registry() ([]byte, error) { return indented(r.registry()) }
+
+// Catalogue returns the entry in Docker's MCP catalogue.
+func (r Release) Catalogue() ([]byte, error) { return prettier(r.catalogue()) }
 
 // Manifests returns the manifests of all packages as the repository has them.
 func Manifests(r Release) ([]File, error) {
@@ -54,7 +58,7 @@ func Manifests(r Release) ([]File, error) {
 		{"gemini-extension.json", indented, r.gemini(product)},
 		{"packaging/gemini/gemini-extension.json", indented, r.gemini("${extensionPath}${/}" + product)}, // in the archives, beside the binary
 		{"packaging/mcpb/manifest.json", indented, r.bundle()},
-		{"packaging/docker/server.yaml", yaml.Marshal, r.catalogue()},
+		{"packaging/docker/server.yaml", prettier, r.catalogue()},
 		{"packaging/npm/package.json", indented, r.npm()},
 	} {
 		body, err := m.write(m.value)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 
 	"bankauth/internal/hosts"
@@ -124,3 +125,22 @@ func printRegistry(w io.Writer, path string) error {
 	_, err = w.Write(entry)
 	return err
 }
+
+// printCatalogue writes the entry of Docker's catalogue with the commit that
+// is to be built.
+func printCatalogue(w io.Writer, commit string) error {
+	if !wholeCommit.MatchString(commit) {
+		return fmt.Errorf("%q is no commit: 40 hex digits are asked for", commit)
+	}
+	r := release()
+	r.Commit = commit
+	entry, err := r.Catalogue()
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(entry)
+	return err
+}
+
+// A branch or a tag could be moved after Docker has looked at it.
+var wholeCommit = regexp.MustCompile(`^[0-9a-f]{40}$`)

@@ -4,6 +4,7 @@
 //	go run ./internal/pack -build DIR        the packages of a release, with their binaries, into DIR
 //	go run ./internal/pack -build DIR -here  the same with the binary for this machine alone
 //	go run ./internal/pack -registry BUNDLE  the registry's server.json with the bundle that was packed
+//	go run ./internal/pack -docker COMMIT    the catalogue's server.yaml, for Docker to build that commit
 //	go run ./internal/pack -prepare          build/release, with what a release build changes in kong
 //	go run ./internal/pack -share DIR        the man page and the completions
 //	go run ./internal/pack -sbom PROGRAM     the bill of materials of a release binary
@@ -30,6 +31,7 @@ func main() {
 	build := flag.String("build", "", "write the packages of a release into this `folder`")
 	here := flag.Bool("here", false, "with -build: the binary for this machine alone")
 	bundle := flag.String("registry", "", "print server.json with this MCPB `bundle`")
+	commit := flag.String("docker", "", "print the catalogue's server.yaml with this `commit`")
 	prepared := flag.Bool("prepare", false, "write what a release build changes in kong")
 	shared := flag.String("share", "", "write the man page and the completions into this `folder`")
 	program := flag.String("sbom", "", "print the bill of materials of this `program`")
@@ -43,6 +45,8 @@ func main() {
 		err = printSBOM(os.Stdout, *program)
 	case *bundle != "":
 		err = printRegistry(os.Stdout, *bundle)
+	case *commit != "":
+		err = printCatalogue(os.Stdout, *commit)
 	case *prepared:
 		err = prepare()
 	case *shared != "":

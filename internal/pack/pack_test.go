@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -148,6 +149,62 @@ func TestReleaseIsBuiltInOneWay(t *testing.T) {
 	} {
 		if !bytes.Contains(docker, []byte(want)) {
 			t.Errorf("the Dockerfile does not have %s", want)
+		}
+	}
+}
+
+// TestCatalogue holds the entry to what Docker's cmd/validate refuses; its form,
+// which prettier judges, is TestPrettier's.
+func TestCatalogue(t *testing.T) {
+	var entry bytes.Buffer
+	commit := strings.Repeat("0123456789", 4)
+	if err := printCatalogue(&entry, commit); err != nil {
+		t.Fatal(err)
+	}
+	var c struct {
+		Name, Type string
+		About      struct{ Title, Description string }
+		Source     struct{ Project, Commit, Dockerfile string }
+		Config     struct {
+			Description string
+			Secrets     []struct{ Name string }
+			Env         []struct{ Name, Value string }
+			Parameters  struct {
+				Properties map[string]struct{ Type string }
+			}
+		}
+	}
+	if err := yaml.Unmarshal(entry.Bytes(), &c); err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`^[a-z0-9-]+$`).MatchString(c.Name) || c.Type != "server" {
+		t.Errorf("it is named %q, of type %q", c.Name, c.Type)
+	}
+	for word := range strings.FieldsSeq(c.About.Title) {
+		if word[:1] != strings.ToUpper(word[:1]) || strings.Contains(word, "MCP") || strings.Contains(word, "Server") {
+			t.Errorf("its title is %q", c.About.Title)
+		}
+	}
+	if c.Source.Commit != commit || c.Source.Project != hosts.Repository || c.About.Description == "" || c.Config.Description == "" {
+		t.Errorf("it is %+v", c)
+	}
+	if _, err := os.Stat(c.Source.Dockerfile); err != nil {
+		t.Error(err)
+	}
+	for _, s := range c.Config.Secrets {
+		if !strings.HasPrefix(s.Name, c.Name+".") {
+			t.Errorf("a secret is named %q", s.Name)
+		}
+	}
+	for _, e := range c.Config.Env {
+		key := strings.TrimSuffix(strings.TrimPrefix(e.Value, "{{"+c.Name+"."), "}}")
+		if c.Config.Parameters.Properties[key].Type == "" {
+			t.Errorf("%s is %q, which is no parameter", e.Name, e.Value)
+		}
+	}
+	for _, moved := range []string{"main", "v1.0.0", commit[:12], strings.ToUpper(commit[:39] + "a")} {
+		if err := printCatalogue(io.Discard, moved); err == nil {
+			t.Errorf("%q passes for a commit", moved)
 		}
 	}
 }
