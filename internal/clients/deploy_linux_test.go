@@ -3,6 +3,7 @@ package clients
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -71,7 +72,7 @@ func TestUnit(t *testing.T) {
 
 // TestContainer runs a static program as a container does: there is nothing
 // but it, it is nobody, and it can write to /data alone. It is found from
-// elsewhere, behind a proxy, by its clients.
+// elsewhere, behind a proxy, by its clients, and its key may be root's.
 func TestContainer(t *testing.T) {
 	if os.Getuid() != 0 {
 		missing(t, "root, who alone may run a program as somebody else")
@@ -95,10 +96,11 @@ func TestContainer(t *testing.T) {
 	if out, err := compile.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	key := scratch(t)["BANKAUTH_VAULT_KEY"]
 	run := func(args ...string) *exec.Cmd {
 		cmd := exec.Command("/usr/local/bin/bankauth", args...)
 		cmd.Dir = "/"
-		cmd.Env = []string{"BANKAUTH_DATA_DIR=/data", "BANKAUTH_VAULT_KEY=" + scratch(t)["BANKAUTH_VAULT_KEY"], "BANKAUTH_LISTEN=0.0.0.0:0", "BANKAUTH_PROXY=127.0.0.0/8", "BANKAUTH_SIMULATE=true"}
+		cmd.Env = []string{"BANKAUTH_DATA_DIR=/data", "BANKAUTH_VAULT_KEY=" + key, "BANKAUTH_LISTEN=0.0.0.0:0", "BANKAUTH_PROXY=127.0.0.0/8", "BANKAUTH_SIMULATE=true"}
 		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 		return cmd
 	}
@@ -117,6 +119,19 @@ func TestContainer(t *testing.T) {
 		t.Errorf("%d %s", status, body)
 	}
 	stop()
+	if err := os.WriteFile(root+"/key", []byte(key), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for mode, want := range map[os.FileMode]string{0o600: "cannot be read", 0o640: "", 0o644: "chmod 640"} {
+		if err := errors.Join(os.Chmod(root+"/key", mode), os.Chown(root+"/key", 0, nobody)); err != nil {
+			t.Fatal(err)
+		}
+		cmd := run("tokens", "list")
+		cmd.Env = []string{"BANKAUTH_DATA_DIR=/data", "BANKAUTH_VAULT_KEY_FILE=/key"}
+		if out, err := cmd.CombinedOutput(); (err == nil) != (want == "") || !strings.Contains(string(out), want) {
+			t.Errorf("root's key with mode %o: %v: %s", mode, err, out)
+		}
+	}
 	var written []string
 	_ = filepath.Walk(root, func(path string, info os.FileInfo, err error) error {
 		if err == nil && info.Sys().(*syscall.Stat_t).Uid == nobody && !strings.HasPrefix(path, root+"/data") {

@@ -154,7 +154,10 @@ func mounted(what, where, path string) (bool, error) {
 	if !info.Mode().IsRegular() {
 		return false, refuse(what+" is not a regular file", "look at "+where+": only a plain file may stand there, and no link", nil)
 	}
-	if !ours(info) && roots(info) && info.Mode().Perm()&0o037 == 0 {
+	if !ours(info) && roots(info) {
+		if info.Mode().Perm()&0o037 != 0 {
+			return true, refuse(what+" is open to other users", "make sure that nobody else has used it, then, as root: chmod 640 "+where, nil)
+		}
 		return true, nil
 	}
 	return true, private(what, where, info, "600")
