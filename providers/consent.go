@@ -145,7 +145,7 @@ func (c *Client) composeConsent(q *Consent, masked bool) (message, error) {
 // filled puts the values into a text; false where one of them is missing.
 func filled(text string, values map[string]string) (string, bool) {
 	complete := true
-	out := schema.Placeholder.ReplaceAllStringFunc(text, func(p string) string {
+	out := schema.Placeholder().ReplaceAllStringFunc(text, func(p string) string {
 		v := values[p[1:len(p)-1]]
 		complete = complete && v != ""
 		return v

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Arguments of the authorization_code grant that have a meaning beyond their
@@ -57,7 +58,7 @@ const (
 var fillings = []string{FillClientID, FillRedirectURI, FillState, FillScope, FillInstitution, FillCorrelation, FillChallenge}
 
 // Placeholder finds the placeholders of a text; its first group is the name.
-var Placeholder = regexp.MustCompile(`\{([^{}]*)\}`)
+var Placeholder = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\{([^{}]*)\}`) })
 
 // Arguments returns the arguments with which a consent may be opened.
 func (c *Consent) Arguments() []string {
@@ -128,7 +129,7 @@ func (r *reader) consent(at place, tool string, g *Grant, fields []*field, x *op
 	}
 	for key, texts := range map[string]map[string]string{"query": c.Query, "headers": c.Headers} {
 		for _, name := range sortedKeys(texts) {
-			for _, m := range Placeholder.FindAllStringSubmatch(texts[name], -1) {
+			for _, m := range Placeholder().FindAllStringSubmatch(texts[name], -1) {
 				if !slices.Contains(fillings, m[1]) {
 					wrong("nothing fills {%s}; there are {%s}", []any{m[1], strings.Join(fillings, "}, {")}, key, name)
 				}

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v4"
 
@@ -28,7 +29,7 @@ func readSource(file string, data []byte, what string) (*source, error) {
 	return &source{file: file, root: root}, wrong.err()
 }
 
-var version3 = regexp.MustCompile(`^3\.[01]\.\d+$`)
+var version3 = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^3\.[01]\.\d+$`) })
 
 // isOpenAPI says what is wrong with the version that a document claims.
 func (s *source) isOpenAPI() error {
@@ -39,7 +40,7 @@ func (s *source) isOpenAPI() error {
 	if version == nil {
 		return &Mistake{File: s.file, Line: s.root.Line, Text: "this is not an OpenAPI document: it must say openapi: 3.0.x or 3.1.x"}
 	}
-	if !version3.MatchString(version.Value) {
+	if !version3().MatchString(version.Value) {
 		return &Mistake{File: s.file, Line: version.Line, Text: fmt.Sprintf("openapi: %s is not known here; it must be 3.0.x or 3.1.x", version.Value)}
 	}
 	return nil

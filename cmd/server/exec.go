@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"bankauth/internal/config"
@@ -41,7 +42,7 @@ const (
 	exitNotFound = 127
 )
 
-var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var variableName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`) })
 
 // Run runs the command with the token.
 func (c *execCommand) Run(ctx context.Context, p *process) error {
@@ -51,7 +52,7 @@ func (c *execCommand) Run(ctx context.Context, p *process) error {
 	if len(c.Command) == 0 {
 		return misuse("there is no command to run; `bankauth exec REF -- CMD ARGUMENTS`")
 	}
-	if !variableName.MatchString(c.Env) {
+	if !variableName().MatchString(c.Env) {
 		return misuse("the value of --env is no name of a variable")
 	}
 	// Looked for first: a token that nobody uses need not be fetched.

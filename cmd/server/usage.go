@@ -87,15 +87,6 @@ func (p *process) noCommand(parser *kong.Kong) int {
 	return p.report(misuse("no command was given; an MCP host starts `bankauth stdio`, and `bankauth demo` shows what it does"))
 }
 
-// What kong says of a command line. Its texts quote what was typed, which may
-// be a secret in the wrong place, so only names of ours are taken from them.
-var (
-	suggestion  = regexp.MustCompile(`did you mean (?:one of )?((?:"[^"]+"(?:, )?)+)\?$`)
-	missingOnes = regexp.MustCompile(`^expected (?:one of )?((?:"[^"]+"(?:, )?)+)`)
-	badValue    = regexp.MustCompile(`^(--[a-z0-9-]+)(?:=\S+)?(?: must be one of ((?:"[^"]*",?)+) but got|: )`)
-	noValue     = regexp.MustCompile(`^(--[a-z0-9-]+)\S*: (?:expected \S+ value but got|missing value)`)
-)
-
 // misused rephrases kong's error in one line that names the next step.
 func (p *process) misused(err error) int {
 	var f *fault.Fault
@@ -110,9 +101,12 @@ func (p *process) misused(err error) int {
 	return p.report(misuse(rephrase(err.Error()) + "; see `" + help + "`"))
 }
 
+// rephrase says what kong says of a command line. Its texts quote what was
+// typed, which may be a secret in the wrong place, so only names of ours are
+// taken from them.
 func rephrase(said string) string {
 	near := ""
-	if m := suggestion.FindStringSubmatch(said); m != nil {
+	if m := regexp.MustCompile(`did you mean (?:one of )?((?:"[^"]+"(?:, )?)+)\?$`).FindStringSubmatch(said); m != nil {
 		near = "; did you mean " + strings.ReplaceAll(m[1], `"`, "") + "?"
 		near = strings.TrimSuffix(near, "?") // the line goes on
 	}
@@ -122,16 +116,16 @@ func rephrase(said string) string {
 	case strings.HasPrefix(said, "unexpected argument"):
 		return "there is no such command or argument" + near
 	}
-	if m := noValue.FindStringSubmatch(said); m != nil {
+	if m := regexp.MustCompile(`^(--[a-z0-9-]+)\S*: (?:expected \S+ value but got|missing value)`).FindStringSubmatch(said); m != nil {
 		return m[1] + " needs a value"
 	}
-	if m := badValue.FindStringSubmatch(said); m != nil {
+	if m := regexp.MustCompile(`^(--[a-z0-9-]+)(?:=\S+)?(?: must be one of ((?:"[^"]*",?)+) but got|: )`).FindStringSubmatch(said); m != nil {
 		if m[2] == "" {
 			return "the value of " + m[1] + " is not of the right kind"
 		}
 		return m[1] + " must be one of " + strings.ReplaceAll(strings.ReplaceAll(m[2], `"`, ""), ",", ", ")
 	}
-	if m := missingOnes.FindStringSubmatch(said); m != nil {
+	if m := regexp.MustCompile(`^expected (?:one of )?((?:"[^"]+"(?:, )?)+)`).FindStringSubmatch(said); m != nil {
 		return "something is missing after the command: " + strings.ReplaceAll(m[1], `"`, "")
 	}
 	return "this command line cannot be followed"

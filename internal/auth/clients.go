@@ -83,12 +83,12 @@ func NewClients(path string) *Clients {
 // Path returns where the file is.
 func (c *Clients) Path() string { return c.path }
 
-var clientName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+var clientName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`) })
 
 // Add adds a client and returns its token, which is not kept. No scopes means
 // all of them.
 func (c *Clients) Add(ctx context.Context, name string, scopes []string) (secret.Value, error) {
-	if !clientName.MatchString(name) {
+	if !clientName().MatchString(name) {
 		return secret.Value{}, fault.New(fault.InvalidArgument, "the client's name does not fit",
 			"use 1 to 64 letters, digits, dots, hyphens and underscores, beginning with a letter or a digit")
 	}
@@ -251,7 +251,7 @@ func (c *Clients) read(info fs.FileInfo) ([]keptClient, error) {
 	for i := range f.Clients {
 		k := &f.Clients[i]
 		sum, err := hex.DecodeString(k.SHA256)
-		if _, wrong := checked(k.Scopes); err != nil || len(sum) != sha256.Size || wrong != nil || len(k.Scopes) == 0 || !clientName.MatchString(k.Name) || names[k.Name] {
+		if _, wrong := checked(k.Scopes); err != nil || len(sum) != sha256.Size || wrong != nil || len(k.Scopes) == 0 || !clientName().MatchString(k.Name) || names[k.Name] {
 			return nil, c.unusable("is not what bankauth clients wrote", err)
 		}
 		names[k.Name] = true

@@ -109,7 +109,8 @@ func (c *child) processor() time.Duration {
 // upstream is a provider in a process of its own.
 type upstream struct {
 	*child
-	url string
+	url      string
+	switches string
 }
 
 func startUpstream(path string) (*upstream, error) {
@@ -122,12 +123,13 @@ func startUpstream(path string) (*upstream, error) {
 		c.stop()
 		return nil, fmt.Errorf("waiting for the provider: %w", err)
 	}
-	return &upstream{child: c, url: strings.TrimSpace(line)}, nil
+	url, switches, _ := strings.Cut(strings.TrimSpace(line), " ")
+	return &upstream{child: c, url: url, switches: switches}, nil
 }
 
 // delay sets how long the provider takes over an answer.
 func (u *upstream) delay(d time.Duration) error {
-	r, err := http.Post(fmt.Sprintf("%s/bench/delay?ms=%d", u.url, d.Milliseconds()), "", nil)
+	r, err := http.Post(fmt.Sprintf("%s/delay?ms=%d", u.switches, d.Milliseconds()), "", nil)
 	if err != nil {
 		return fmt.Errorf("setting the provider's delay: %w", err)
 	}
@@ -139,7 +141,7 @@ type counts struct{ Calls, Connections int64 }
 
 func (u *upstream) counts() (counts, error) {
 	var c counts
-	r, err := http.Get(u.url + "/bench/counts")
+	r, err := http.Get(u.switches + "/counts")
 	if err != nil {
 		return c, fmt.Errorf("asking the provider for its counts: %w", err)
 	}

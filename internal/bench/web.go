@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -67,6 +69,7 @@ type visitor struct {
 	stream net.Conn
 	path   string
 	call   []byte // a request for a token, head and body
+	body   []byte // of the last answer
 }
 
 // visit connects client n and shakes hands.
@@ -83,11 +86,9 @@ func (w *site) visit(n int, sse bool) (*visitor, error) {
 		}
 	}
 	hello, initialized, _ := strings.Cut(strings.TrimSpace(handshake), "\n")
-	head, err := v.ask(v.request([]byte(hello)))
-	if err != nil {
+	if v.session, err = v.ask(v.request([]byte(hello))); err != nil {
 		return v, fmt.Errorf("shaking hands: %w", err)
 	}
-	v.session = head.Get("Mcp-Session-Id")
 	if _, err := v.conn.Write(v.request([]byte(initialized))); err != nil {
 		return v, err
 	}
@@ -157,33 +158,64 @@ func (v *visitor) event() ([]byte, error) {
 }
 
 // ask sends a request and waits for its result, wherever it comes.
-func (v *visitor) ask(q []byte) (http.Header, error) {
+func (v *visitor) ask(q []byte) (session string, err error) {
 	if _, err := v.conn.Write(q); err != nil {
-		return nil, fmt.Errorf("sending: %w; the server said: %s", err, v.at.err)
+		return "", fmt.Errorf("sending: %w; the server said: %s", err, v.at.err)
 	}
-	head, body, err := v.answer()
+	session, body, err := v.answer()
 	if err == nil && v.events != nil {
 		body, err = v.event()
 	}
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	if bytes.Contains(body, []byte(`"isError":true`)) || !bytes.Contains(body, []byte(`"result":`)) {
-		return nil, fmt.Errorf("%w: %.500s", errFailed, body)
+		return "", fmt.Errorf("%w: %.500s", errFailed, body)
 	}
-	return head, nil
+	return session, nil
 }
 
-func (v *visitor) answer() (http.Header, []byte, error) {
-	a, err := http.ReadResponse(v.in, nil)
-	if err != nil {
-		return nil, nil, fmt.Errorf("waiting for an answer: %w; the server said: %s", err, v.at.err)
+// answer reads an answer by hand where it is one that a call has: net/http
+// would take as much of the processors as the server does.
+func (v *visitor) answer() (session string, body []byte, err error) {
+	lost := func(err error) (string, []byte, error) {
+		return "", nil, fmt.Errorf("waiting for an answer: %w; the server said: %s", err, v.at.err)
 	}
-	body, err := io.ReadAll(a.Body)
-	if err == nil && a.StatusCode/100 != 2 {
-		err = fmt.Errorf("%w: %s %.300s", errFailed, a.Status, body)
+	status, length := "", -1
+	for {
+		line, err := v.in.ReadSlice('\n')
+		if err != nil {
+			return lost(err)
+		}
+		line = bytes.TrimSpace(line)
+		if len(line) == 0 {
+			break
+		}
+		if status == "" {
+			status = string(line)
+			continue
+		}
+		name, value, _ := bytes.Cut(line, []byte(": "))
+		switch {
+		case bytes.EqualFold(name, []byte("Content-Length")):
+			if length, err = strconv.Atoi(string(value)); err != nil {
+				return lost(err)
+			}
+		case bytes.EqualFold(name, []byte("Mcp-Session-Id")):
+			session = string(value)
+		}
 	}
-	return a.Header, body, err
+	if length < 0 && !strings.Contains(status, " 204 ") {
+		return lost(fmt.Errorf("%w: %s without a length", errFailed, status))
+	}
+	v.body = slices.Grow(v.body[:0], max(0, length))[:max(0, length)]
+	if _, err := io.ReadFull(v.in, v.body); err != nil {
+		return lost(err)
+	}
+	if !strings.HasPrefix(status, "HTTP/1.1 2") {
+		return session, v.body, fmt.Errorf("%w: %s %.300s", errFailed, status, v.body)
+	}
+	return session, v.body, nil
 }
 
 // crowd is visitors who call at the same time.

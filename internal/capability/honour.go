@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"bankauth/schema"
 )
@@ -89,7 +90,7 @@ func (h *honourer) adapter(x adapter) Adapter {
 		switch {
 		case strings.Contains(res.path, "{"):
 			h.no("the path of the REST resource %s has a parameter", res.name)
-		case !servable.MatchString(res.path):
+		case !servable().MatchString(res.path):
 			h.no("the path of the REST resource %s is not made of plain names (line %d)", res.name, res.at)
 		case res.path == "/health/live", res.path == "/health/ready":
 			h.no("the path of the REST resource %s is where bankauth says how it is (line %d)", res.name, res.at)
@@ -107,7 +108,7 @@ func (h *honourer) adapter(x adapter) Adapter {
 }
 
 // servable is a path that means one thing to every client and server.
-var servable = regexp.MustCompile(`^/$|^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?$`)
+var servable = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^/$|^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?$`) })
 
 func (h *honourer) skill(s skill) Skill {
 	if s.location != "" {

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // references reports names that lead nowhere.
@@ -82,13 +83,13 @@ func (r *report) action(d *document, namespace string, a action, what string) {
 	}
 }
 
-var dotted = regexp.MustCompile(`^([A-Za-z0-9-]+)\.([A-Za-z0-9_-]+)$`)
+var dotted = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([A-Za-z0-9-]+)\.([A-Za-z0-9_-]+)$`) })
 
 // with checks what is handed on. NAMESPACE.INPUT is a reference only where
 // NAMESPACE is the caller's own; anything else is sent as it stands.
 func (r *report) with(d *document, namespace string, a action, with []member, what string) {
 	for _, m := range with {
-		parts := dotted.FindStringSubmatch(m.value)
+		parts := dotted().FindStringSubmatch(m.value)
 		if parts == nil || m.literal {
 			continue
 		}

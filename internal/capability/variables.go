@@ -5,9 +5,10 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
-var mustache = regexp.MustCompile(`\{\{\{?[#^/&]?\s*([^}\s]+)\s*\}?\}\}`)
+var mustache = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\{\{\{?[#^/&]?\s*([^}\s]+)\s*\}?\}\}`) })
 
 // place is a text of a request that may hold placeholders.
 type place struct {
@@ -19,7 +20,7 @@ type place struct {
 
 func (p place) names() []string {
 	var all []string
-	for _, m := range mustache.FindAllStringSubmatch(p.text, -1) {
+	for _, m := range mustache().FindAllStringSubmatch(p.text, -1) {
 		all = append(all, m[1])
 	}
 	return all
@@ -35,7 +36,7 @@ func (c *consumed) places(o *operation) []place {
 	if o.body != nil {
 		all = append(all, place{text: o.body.text, at: o.body.at})
 		for _, m := range o.body.data {
-			all = append(all, place{m.value, m.at, secretNames.MatchString(m.name)})
+			all = append(all, place{m.value, m.at, secretNames().MatchString(m.name)})
 		}
 	}
 	return all
@@ -53,7 +54,9 @@ func (a *auth) places() []place {
 }
 
 // secretNames are the members of a request that are secrets wherever they are.
-var secretNames = regexp.MustCompile(`(?i)^(client_?secret|password|refresh_?token|access_?token|api_?key)$`)
+var secretNames = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)^(client_?secret|password|refresh_?token|access_?token|api_?key)$`)
+})
 
 // caller is who makes a request, and what it gives.
 type caller struct {

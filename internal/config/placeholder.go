@@ -3,22 +3,28 @@ package config
 import (
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // Hosts hand an unset reference on as it stands, so that the text of the
 // reference arrives where a value should be. Such a text must not be sent to a
 // bank. Only a value that is nothing but a reference counts.
-var placeholder = regexp.MustCompile(`^(?:` + strings.Join([]string{
-	`\$\{[^{}]*\}`,                      // ${VAR}, ${VAR:-}, ${env:VAR}, ${input:x}, ${user_config.x}
-	`\$(?:env:)?[A-Za-z_][A-Za-z0-9_]*`, // $VAR, $env:VAR
-	`\$\([A-Za-z_][A-Za-z0-9_.-]*\)`,    // $(VAR)
-	`%[A-Za-z_][A-Za-z0-9_]*%`,          // %VAR%
-	`\{\{[^{}]*\}\}`,                    // {{VAR}}, {{ server.param }}
-	`<[^<>]+>`,                          // <YOUR_CLIENT_ID>
-}, `|`) + `)$`)
+var placeholder = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(?:` + strings.Join([]string{
+		`\$\{[^{}]*\}`,                      // ${VAR}, ${VAR:-}, ${env:VAR}, ${input:x}, ${user_config.x}
+		`\$(?:env:)?[A-Za-z_][A-Za-z0-9_]*`, // $VAR, $env:VAR
+		`\$\([A-Za-z_][A-Za-z0-9_.-]*\)`,    // $(VAR)
+		`%[A-Za-z_][A-Za-z0-9_]*%`,          // %VAR%
+		`\{\{[^{}]*\}\}`,                    // {{VAR}}, {{ server.param }}
+		`<[^<>]+>`,                          // <YOUR_CLIENT_ID>
+	}, `|`) + `)$`)
+})
 
 // IsPlaceholder reports whether value is a reference that nobody has filled in.
-func IsPlaceholder(value string) bool { return placeholder.MatchString(strings.TrimSpace(value)) }
+func IsPlaceholder(value string) bool {
+	value = strings.TrimSpace(value)
+	return value != "" && strings.IndexByte("$%{<", value[0]) >= 0 && placeholder().MatchString(value)
+}
 
 // Args returns args without the settings' flags whose value is a placeholder,
 // so that they count as unset too. What follows "--" is left alone.

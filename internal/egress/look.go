@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"bankauth/internal/fault"
@@ -134,7 +135,7 @@ func tooLarge() *refusal {
 	return no(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d MiB", mostBody>>20), "send less at once")
 }
 
-var tokenRef = regexp.MustCompile(`^tok_[a-z2-7]{32}$`)
+var tokenRef = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^tok_[a-z2-7]{32}$`) })
 
 // bearer reads the token_ref. An access token is no token_ref: it is refused
 // like any other text.
@@ -142,7 +143,7 @@ func (t *target) bearer(r *http.Request) *refusal {
 	given := r.Header["Authorization"]
 	if len(given) == 1 {
 		scheme, ref, _ := strings.Cut(given[0], " ")
-		if strings.EqualFold(scheme, "Bearer") && tokenRef.MatchString(ref) {
+		if strings.EqualFold(scheme, "Bearer") && tokenRef().MatchString(ref) {
 			t.ref = ref
 			return nil
 		}

@@ -50,7 +50,7 @@ type Handle func(ctx context.Context, m Message) stdio.Reply
 // Limits bound what the server takes on. A field that is 0 has the default.
 type Limits struct {
 	Connections int           // 512
-	Calls       int           // of tools at work at once: 384
+	Calls       int           // of tools at work at once: 256
 	CallsEach   int           // of one principal: Calls
 	Streams     int           // of /sse: half of Connections
 	Idle        time.Duration // after which a stream of /sse without a call is ended: 30 minutes
@@ -60,7 +60,7 @@ type Limits struct {
 // What a Server does where a limit is 0.
 const (
 	DefaultConnections = 512
-	DefaultCalls       = 384
+	DefaultCalls       = 256
 	DefaultIdle        = 30 * time.Minute
 	DefaultDrain       = 30 * time.Second
 )

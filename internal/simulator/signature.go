@@ -45,13 +45,15 @@ func (b *Bank) PrivateKey() secret.Value {
 	return secret.New(base64.StdEncoding.EncodeToString(der))
 }
 
-var signature = regexp.MustCompile(`^keyId="([^"]*)",algorithm="rsa-sha256",headers="([^"]*)",signature="([^"]*)"$`)
+var signature = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^keyId="([^"]*)",algorithm="rsa-sha256",headers="([^"]*)",signature="([^"]*)"$`)
+})
 
 // signedBy verifies a request without a body as Fintecture documents it: the
 // application's key over (request-target), date and x-request-id, minutes ago
 // at most.
 func (f *fintecture) signedBy(q *request) bool {
-	m := signature.FindStringSubmatch(q.Header.Get("Signature"))
+	m := signature().FindStringSubmatch(q.Header.Get("Signature"))
 	if m == nil || m[1] != f.client.ID || m[2] != "(request-target) date x-request-id" {
 		return false
 	}

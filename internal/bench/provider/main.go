@@ -1,13 +1,17 @@
 // Command provider plays a bank's token endpoint for the benchmark: a fresh
 // token for every request, after a delay, and a count of what came.
 //
-// It prints its address and serves until its standard input ends.
+// It prints the address of the endpoint and that of its switches, and serves
+// until its standard input ends. The endpoint reads HTTP by hand: it shares
+// the processors with what is measured.
 package main
 
 import (
-	"context"
+	"bufio"
+	"bytes"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -32,56 +36,98 @@ func main() {
 }
 
 func run() error {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	endpoint, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("listening: %w", err)
+	}
+	switches, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}
 	p := &provider{}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /oauth/accesstoken", p.token)
-	mux.HandleFunc("POST /bench/delay", p.setDelay)
-	mux.HandleFunc("GET /bench/counts", p.counts)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ConnState: p.count}
-	fmt.Println("http://" + listener.Addr().String())
+	mux.HandleFunc("POST /delay", p.setDelay)
+	mux.HandleFunc("GET /counts", p.counts)
+	fmt.Printf("http://%s http://%s\n", endpoint.Addr(), switches.Addr())
 
-	ended := make(chan struct{})
+	failed := make(chan error, 2)
+	go func() { failed <- http.Serve(switches, mux) }()
+	go func() { failed <- p.accept(endpoint) }()
 	go func() {
-		defer close(ended)
 		_, _ = io.Copy(io.Discard, os.Stdin)
-		_ = server.Shutdown(context.Background())
+		failed <- nil
 	}()
-	if err := server.Serve(listener); err != http.ErrServerClosed {
-		return fmt.Errorf("serving: %w", err)
-	}
-	<-ended
-	return nil
+	return <-failed
 }
 
-func (p *provider) count(_ net.Conn, state http.ConnState) {
-	if state == http.StateNew {
+func (p *provider) accept(l net.Listener) error {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return err
+		}
 		p.connections.Add(1)
+		go p.serve(c)
 	}
 }
 
-// token is as strict as the real one: Basic, a form, a known grant.
-func (p *provider) token(w http.ResponseWriter, r *http.Request) {
-	p.calls.Add(1)
-	id, secret, ok := r.BasicAuth()
-	w.Header().Set("Content-Type", "application/json")
-	if !ok || id == "" || secret == "" || r.PostFormValue("grant_type") != "client_credentials" {
-		w.WriteHeader(http.StatusBadRequest)
-		_, _ = io.WriteString(w, `{"errors":[{"code":"invalid_request"}]}`)
-		return
+// serve answers the requests of one connection until it ends or sends what is
+// no request.
+func (p *provider) serve(c net.Conn) {
+	defer c.Close()
+	in := bufio.NewReader(c)
+	var body []byte
+	for {
+		length, good, err := head(in)
+		if err != nil {
+			return
+		}
+		p.calls.Add(1)
+		body = append(body[:0], make([]byte, length)...)
+		if _, err := io.ReadFull(in, body); err != nil {
+			return
+		}
+		status, text := "400 Bad Request", `{"errors":[{"code":"invalid_request"}]}`
+		if good && bytes.Contains(body, []byte("grant_type=client_credentials")) {
+			time.Sleep(time.Duration(p.delay.Load()))
+			status, text = "200 OK", `{"access_token":"`+rand.Text()+rand.Text()+`","token_type":"Bearer","expires_in":3600}`
+		}
+		answer := "HTTP/1.1 " + status + "\r\nContent-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(text)) + "\r\n\r\n" + text
+		if _, err := io.WriteString(c, answer); err != nil {
+			return
+		}
 	}
-	if d := time.Duration(p.delay.Load()); d > 0 {
-		time.Sleep(d)
+}
+
+// head reads a request up to its body. It is good where it is what the real
+// endpoint takes: the path, Basic, a form.
+func head(in *bufio.Reader) (length int, good bool, err error) {
+	var path, basic, form bool
+	for first := true; ; first = false {
+		line, err := in.ReadSlice('\n')
+		if err != nil {
+			return 0, false, err
+		}
+		line = bytes.TrimSpace(line)
+		if len(line) == 0 {
+			return length, path && basic && form, nil
+		}
+		if first {
+			path = bytes.HasPrefix(line, []byte("POST /oauth/accesstoken HTTP/1.1"))
+			continue
+		}
+		name, value, _ := bytes.Cut(line, []byte(": "))
+		switch string(bytes.ToLower(name)) {
+		case "authorization":
+			basic = bytes.HasPrefix(value, []byte("Basic "))
+		case "content-type":
+			form = bytes.HasPrefix(value, []byte("application/x-www-form-urlencoded"))
+		case "content-length":
+			if length, err = strconv.Atoi(string(value)); err != nil || length < 0 || length > 1<<16 {
+				return 0, false, errors.New("the request's length is none")
+			}
+		}
 	}
-	var b []byte
-	b = append(b, `{"access_token":"`...)
-	b = append(b, rand.Text()...)
-	b = append(b, rand.Text()...)
-	b = append(b, `","token_type":"Bearer","expires_in":3600}`...)
-	_, _ = w.Write(b)
 }
 
 func (p *provider) setDelay(w http.ResponseWriter, r *http.Request) {
