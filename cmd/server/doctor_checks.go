@@ -116,7 +116,12 @@ func (c *doctorCommand) consent(env config.Environment, client *providers.Client
 	if err != nil {
 		return []check{broken(p.Name, err)}
 	}
-	return []check{ok(p.Name, "consents come back to "+consent.RedirectURI(address)+"; the provider must know this redirect URI")}
+	found := []check{ok(p.Name, "consents come back to "+consent.RedirectURI("http://"+address)+"; the provider must know this redirect URI")}
+	if public, ok := env.Lookup("BANKAUTH_PUBLIC_URL"); ok {
+		found = append(found, note(p.Name, "consents that `bankauth serve` opens come back to "+consent.RedirectURI(strings.TrimRight(public, "/")),
+			"the provider must know this redirect URI, too"))
+	}
+	return found
 }
 
 // unset speaks of missing credentials. A provider of which nothing is set may

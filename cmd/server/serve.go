@@ -109,6 +109,9 @@ func (c *serveCommand) serve(ctx context.Context, p *process, s *service, m *mem
 	defer context.AfterFunc(ctx, s.consents.End)() // who waits for a person does not hold up the end
 	server := httpd.New(o)
 	fmt.Fprintf(p.out, "bankauth serves MCP at %s/mcp\n", door.url)
+	if door.public != door.url {
+		fmt.Fprintf(p.out, "clients reach it at %s/mcp\n", door.public)
+	}
 	return over(server.Serve(ctx, door.listener))
 }
 

@@ -39,6 +39,9 @@ func TestServeReplicas(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if said := running[i].hear(t); said != "clients reach it at "+proxy.URL+"/mcp" {
+				t.Errorf("the server says %q", said)
+			}
 			p := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, Transport: &http.Transport{DisableKeepAlives: true}}
 			targets[i].Store(p)
 		}

@@ -97,9 +97,9 @@ type Finish func(ctx context.Context, principal string, request []byte, t Trip, 
 // Open.
 func (s *Consents) FinishedBy(f Finish) { s.finish = f }
 
-// RedirectURI returns the address that a provider must know where browsers
-// come back to listen, which is HOST:PORT.
-func RedirectURI(listen string) string { return "http://" + listen + pathCallback }
+// RedirectURI returns the address that a provider must know where the Consents
+// are served at base (https://HOST without a slash at its end).
+func RedirectURI(base string) string { return base + pathCallback }
 
 // Trip is what a browser carries to the provider and back.
 type Trip struct {
