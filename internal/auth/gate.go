@@ -83,15 +83,15 @@ func (g *Gate) Whose(r *http.Request) (string, bool) {
 }
 
 // Keeps reports whether a principal that was let in once has the scope today: a
-// client until it is removed, Local as long as everybody gets in. Of an
-// issuer's principals only their next token tells, so those it keeps.
+// client until it is removed, Local as long as everybody gets in, and one of
+// the issuer's until the last token of its that came here has expired.
 func (g *Gate) Keeps(principal, scope string) bool {
 	name, static := strings.CutPrefix(principal, clientPrincipal)
 	switch {
 	case principal == Local().Principal:
 		return g.Open()
 	case !static:
-		return g.o.Issuer != nil
+		return g.o.Issuer != nil && g.o.Issuer.leaves.may(principal, scope, g.o.Issuer.now())
 	case g.o.Clients == nil:
 		return false
 	}

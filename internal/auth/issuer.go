@@ -29,6 +29,7 @@ type Issuer struct {
 	keys      *keySet
 	verifier  *oidc.IDTokenVerifier
 	now       func() time.Time
+	leaves    leaves
 }
 
 // IssuerOptions says whose tokens are admitted.
@@ -103,7 +104,9 @@ func (i *Issuer) caller(ctx context.Context, token string) (Caller, error) {
 	if err := i.check(verified, c); err != nil {
 		return Caller{}, err
 	}
-	return Caller{Principal: principal(verified, c), Scopes: c.scopes()}, nil
+	admitted := Caller{Principal: principal(verified, c), Scopes: c.scopes()}
+	i.leaves.note(admitted, verified.Expiry, i.now())
+	return admitted, nil
 }
 
 // checkType refuses what is a JWT of another kind: RFC 9068 says at+jwt, and

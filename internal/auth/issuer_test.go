@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -222,6 +223,44 @@ func TestJWT(t *testing.T) {
 		if diff := cmp.Diff(want, body); res.StatusCode != http.StatusOK || diff != "" {
 			t.Errorf("%s: %s\n%s", name, res.Status, diff)
 		}
+	}
+}
+
+// TestKeeps: what a principal may do without a token in hand ends with the one
+// of its tokens that lasts longest.
+func TestKeeps(t *testing.T) {
+	es := ecKey(t, "es")
+	a := newAuthority(t, es)
+	var c clock
+	gate := auth.New(auth.Options{Issuer: auth.NewIssuer(auth.IssuerOptions{URL: a.URL, Audiences: auth.Audiences(public), Now: c.now}), PublicURL: public})
+	server := serve(t, gate)
+	erika := a.URL + " user erika"
+	show := func(changes map[string]any) {
+		t.Helper()
+		if res, _ := ask(t, server.URL+"/mcp", "Bearer "+sign(t, jose.ES256, es, goodClaims(a.URL, changes), nil)); res.StatusCode != http.StatusOK {
+			t.Fatal(res.Status)
+		}
+	}
+	keeps := func(when string, use, create bool) {
+		t.Helper()
+		if gate.Keeps(erika, auth.TokensUse) != use || gate.Keeps(erika, auth.TokensCreate) != create {
+			t.Errorf("%s: use %t, create %t", when, !use, !create)
+		}
+	}
+	keeps("unseen", false, false)
+	show(map[string]any{"scope": "tokens:use"})
+	keeps("with an hour's token", true, false)
+	show(map[string]any{"scope": "tokens:create", "exp": c.now().Add(time.Minute).Unix()})
+	keeps("with a shorter one, too", true, false)
+	show(map[string]any{"scope": "tokens:create", "exp": c.now().Add(2 * time.Hour).Unix()})
+	keeps("with a longer one, too", false, true)
+	c.forward(2*time.Hour + time.Second)
+	keeps("when it has expired", false, false)
+	for n := range 5000 { // no crowd of names makes the server grow, or is admitted for good
+		show(map[string]any{"sub": fmt.Sprint("erika", n), "exp": c.now().Add(time.Hour).Unix()})
+	}
+	if gate.Keeps(a.URL+" user erika0", auth.TokensCreate) || !gate.Keeps(a.URL+" user erika4999", auth.TokensCreate) {
+		t.Error("5,000 principals are remembered, or not even the last one")
 	}
 }
 
