@@ -1,13 +1,16 @@
 package tools
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
@@ -27,6 +30,11 @@ type Alias struct {
 	Description string            // "": the tool's own
 	Inputs      []schema.Argument // what a caller may give
 	Given       map[string]any    // what is given in every call, provider and grant_type with it where the tool takes them
+
+	// Beside says, by the name of a tool, what the caller finds it under, this
+	// alias and its neighbours: errors that send to a tool name that. A tool that
+	// is not here keeps its name.
+	Beside map[string]string
 
 	ReadOnly, Destructive, Idempotent, OpenWorld *bool // nil: the tool's own
 }
@@ -72,7 +80,8 @@ func (s *Set) callAs(ctx context.Context, r *request, a *Alias, args any) (answe
 	return s.dispatch(ctx, r)
 }
 
-// worded takes out of an error what the caller of an alias cannot give.
+// worded takes out of an error what the caller of an alias cannot give, and
+// names the tools as that caller knows them.
 func (a *Alias) worded(err error) error {
 	var f *fault.Fault
 	if !errors.As(err, &f) {
@@ -85,7 +94,21 @@ func (a *Alias) worded(err error) error {
 	own.Required = slices.DeleteFunc(slices.Clone(f.Required), unknown)
 	own.Example = maps.Clone(f.Example)
 	maps.DeleteFunc(own.Example, func(name string, _ any) bool { return unknown(name) })
+	own.Message, own.Hint = a.renamed(own.Message), a.renamed(own.Hint)
 	return &own
+}
+
+// toolNames finds the tools in an error's texts. refresh_token is an argument,
+// too.
+var toolNames = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\b(?:create_access_token|create_user|(?:call|tool) refresh_token)\b`)
+})
+
+func (a *Alias) renamed(text string) string {
+	return toolNames().ReplaceAllStringFunc(text, func(found string) string {
+		at := strings.LastIndexByte(found, ' ') + 1
+		return found[:at] + cmp.Or(a.Beside[found[at:]], found[at:])
+	})
 }
 
 // ServerOf returns an MCP server called name that offers the aliases and

@@ -252,6 +252,18 @@ func aliasesOf(a capability.Adapter) []tools.Alias {
 		}
 		all = append(all, alias)
 	}
+	for i := range all {
+		all[i].Beside = map[string]string{}
+		for _, other := range all {
+			if other.Provider != all[i].Provider {
+				continue
+			}
+			if known := all[i].Beside[other.Tool]; known != "" {
+				other.Name = known + " or " + other.Name
+			}
+			all[i].Beside[other.Tool] = other.Name
+		}
+	}
 	return all
 }
 

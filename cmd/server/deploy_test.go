@@ -416,6 +416,7 @@ func TestDeploySubset(t *testing.T) {
 		{"again", map[string]any{"token_ref": tokens["pay"]}, tokens["pay"]},
 		{"again", map[string]any{"token_ref": tokens["plain"]}, "renews tokens of fintecture"},
 		{"again", nil, "lacks token_ref"},
+		{"again", map[string]any{"token_ref": "tok_" + strings.Repeat("a", 32)}, "call pay and use the token_ref that it returns"},
 		{"pay", map[string]any{"scope": "PIS", "provider": "flinks"}, "has no argument provider"},
 		{"pay", nil, "lacks scope"},
 		{"plain", map[string]any{"grant_type": "password"}, "takes no arguments"},
