@@ -4,8 +4,10 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -61,4 +63,56 @@ func TestSyncedBeforeSentAndBeforeSaid(t *testing.T) {
 // synced reports that a sync has come to its end.
 func synced(calls string) bool {
 	return regexp.MustCompile(`f(data)?sync(\(\d+| resumed>)\) += 0`).MatchString(calls)
+}
+
+// TestCareIsSynced: a new key is on the disk before the vault depends on it,
+// the old one is there until it does not, and what was sealed anew or copied is
+// there before we say so. A server beside it keeps SQLite from syncing at the end.
+func TestCareIsSynced(t *testing.T) {
+	requires(t, "strace")
+	_, env := simulation(t)
+	r := ride(t, []string{"bankauth"}, env)
+	if a, ok := r.call("create_access_token", map[string]any{"provider": "flinks", "grant_type": "client_credentials"}); !ok || a.Error != nil {
+		t.Fatalf("%+v", a.Error)
+	}
+	for command, want := range map[string][]string{
+		"vault rekey":       {"sync vault.key.next", "sync vault", "sync vault.db-wal", "rename vault.key.next", "sync vault", "sync vault.db-wal"},
+		"vault backup copy": {"sync copy", "sync here"},
+	} {
+		t.Run(command, func(t *testing.T) {
+			rest := stepsOf(t, env, strings.Fields(command)...)
+			for _, step := range want {
+				i := slices.Index(rest, step)
+				if i < 0 {
+					t.Fatalf("no %s where it should come next, of %v", step, rest)
+				}
+				rest = rest[i+1:]
+			}
+		})
+	}
+	r.part()
+}
+
+// stepsOf are the syncs and renames of a command, in their order.
+func stepsOf(t *testing.T, env []string, args ...string) []string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "here")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	trace := filepath.Join(dir, "trace")
+	cmd := exec.Command("strace", append([]string{"-f", "-y", "-e", "trace=fsync,fdatasync,/^rename", "-o", trace, "bankauth"}, args...)...)
+	cmd.Dir, cmd.Env = dir, append([]string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + t.TempDir()}, env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	text, err := os.ReadFile(trace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var steps []string
+	for _, m := range regexp.MustCompile(`(?m)^\d+ +(?:f(?:data)?(sync)\(\d+<([^>]*)>|(rename)\w*\([^"]*"([^"]*)")`).FindAllStringSubmatch(string(text), -1) {
+		steps = append(steps, m[1]+m[3]+" "+filepath.Base(m[2]+m[4]))
+	}
+	return steps
 }

@@ -9,7 +9,6 @@ import (
 type merge struct {
 	v       *Vault
 	sealers []*sealer
-	made    bool // from the very backup: all of its rows are there
 
 	records    []backedRecord
 	candidates []backedText

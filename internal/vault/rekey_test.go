@@ -302,76 +302,83 @@ func TestRekeyCutOff(t *testing.T) {
 	bank.alive(t, open(t, o))
 }
 
-// TestKeyFilesRefused: whoever may read the file may open the vault.
-func TestKeyFilesRefused(t *testing.T) {
-	for name, c := range map[string]struct {
-		spoil func(t *testing.T, path string)
-		hint  string
-	}{
-		"readable by the group": {func(t *testing.T, path string) { chmod(t, path, 0o640) }, "chmod 600"},
-		"readable by all":       {func(t *testing.T, path string) { chmod(t, path, 0o604) }, "chmod 600"},
-		"a link": {func(t *testing.T, path string) {
-			if err := errors.Join(os.Rename(path, path+"2"), os.Symlink(path+"2", path)); err != nil {
-				t.Fatal(err)
-			}
-		}, "plain file"},
-		"a folder": {func(t *testing.T, path string) {
-			remove(t, path)
-			if err := os.Mkdir(path, 0o700); err != nil {
-				t.Fatal(err)
-			}
-		}, "plain file"},
-		"another user's": {func(t *testing.T, path string) {
-			if os.Geteuid() != 0 {
-				t.Skip("only root can give a file away")
-			}
-			if err := os.Chown(path, 65534, 65534); err != nil {
-				t.Fatal(err)
-			}
-		}, "owner"},
-		"empty":     {func(t *testing.T, path string) { write(t, path, "", 0o600) }, "32 bytes"},
-		"cut short": {func(t *testing.T, path string) { write(t, path, keyText[:40], 0o600) }, "32 bytes"},
-	} {
-		for _, kind := range []string{"file", "credential", "own"} {
-			t.Run(name+", "+kind, func(t *testing.T) {
-				noKeyring(t)
-				path := filepath.Join(t.TempDir(), "CANARY")
-				o := vault.Options{Dir: folder(t)}
-				switch kind {
-				case "file":
-					o.Key.File = path
-				case "credential":
-					o.Key.Credential = path
-				case "own":
-					path = o.Dir + "/vault.key"
-				}
-				if kind != "own" {
-					write(t, path, keyText, 0o600)
-				}
-				v, err := vault.Open(t.Context(), o)
+// TestRekeyThatFails: what cannot be committed leaves the vault the key that it
+// had, also where a rekey before it was cut off and left that key under its
+// passing name.
+func TestRekeyThatFails(t *testing.T) {
+	noKeyring(t)
+	for name, cut := range map[string]bool{"at rest": false, "after one that was cut off": true} {
+		t.Run(name, func(t *testing.T) {
+			o := vault.Options{Dir: folder(t)}
+			bank := &strict{now: map[string]string{}}
+			v := open(t, o)
+			bank.consent(t, v)
+			if cut {
+				old, err := os.ReadFile(o.Dir + "/vault.key")
 				if err != nil {
 					t.Fatal(err)
 				}
-				s, err := v.Status(t.Context())
-				if want := map[string]string{"file": "file", "credential": "systemd credential", "own": "key file"}[kind]; err != nil || s.KeySource != want {
-					t.Errorf("%+v %v", s, err)
+				if _, err := open(t, o).Rekey(t.Context(), vault.Key{}); err != nil {
+					t.Fatal(err)
 				}
-				shut(t, v)
-				c.spoil(t, path)
-				mustRefuse(t, o, c.hint)
-				if _, err := vault.Open(t.Context(), o); err == nil || strings.Contains(fault.From(err).Message+fault.From(err).Hint, "CANARY") {
-					t.Errorf("the path of a file that the user named is told: %v", err)
+				if err := os.Rename(o.Dir+"/vault.key", o.Dir+"/vault.key.next"); err != nil {
+					t.Fatal(err)
 				}
-			})
-		}
+				write(t, o.Dir+"/vault.key", string(old), 0o600)
+			}
+			alter(t, o.Dir, `CREATE TRIGGER no BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no'); END`)
+			if _, err := v.Rekey(t.Context(), vault.Key{}); code(err) != fault.VaultUnavailable {
+				t.Errorf("what cannot be audited was done: %v", err)
+			}
+			alter(t, o.Dir, `DROP TRIGGER no`)
+			bank.alive(t, open(t, o))
+			if _, err := v.Rekey(t.Context(), vault.Key{}); err != nil {
+				t.Errorf("once more: %v", err)
+			}
+			bank.alive(t, open(t, o))
+			audit, _, err := vault.Audit(t.Context(), o, vault.Choice{Last: 1})
+			if err != nil || len(audit) != 1 || audit[0].Event != "rekeyed" {
+				t.Errorf("audit: %+v %v", audit, err)
+			}
+		})
 	}
 }
 
-// TestNoCredential: without a file of that name systemd has given us none.
-func TestNoCredential(t *testing.T) {
+// TestRekeysAtOnce wait for each other: none writes over the key that another
+// has put down.
+func TestRekeysAtOnce(t *testing.T) {
 	noKeyring(t)
-	o := vault.Options{Dir: folder(t), Key: vault.Key{Credential: filepath.Join(t.TempDir(), vault.CredentialName)}}
-	if s, err := open(t, o).Status(t.Context()); err != nil || s.KeySource != "key file" {
-		t.Errorf("%+v %v", s, err)
+	o := vault.Options{Dir: folder(t)}
+	bank := &strict{now: map[string]string{}}
+	bank.consent(t, open(t, o))
+	var all sync.WaitGroup
+	for range 4 {
+		v := open(t, o)
+		all.Go(func() {
+			for range 3 {
+				if _, err := v.Rekey(context.Background(), vault.Key{}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
 	}
+	all.Wait()
+	bank.alive(t, open(t, o))
+}
+
+// TestRekeyFromOwnToGiven: from then on the vault asks for the user's key, not
+// for a file of ours.
+func TestRekeyFromOwnToGiven(t *testing.T) {
+	noKeyring(t)
+	o := vault.Options{Dir: folder(t)}
+	bank := &strict{now: map[string]string{}}
+	v := open(t, o)
+	bank.consent(t, v)
+	if r, err := v.Rekey(t.Context(), vault.Key{Value: secret.New(keyText)}); err != nil || r.Source != "environment" || r.Path != "" {
+		t.Fatalf("%+v %v", r, err)
+	}
+	shut(t, v)
+	mustRefuse(t, o, "set BANKAUTH_VAULT_KEY")
+	o.Key.Value = secret.New(keyText)
+	bank.alive(t, open(t, o))
 }
