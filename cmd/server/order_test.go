@@ -80,11 +80,16 @@ func TestCareIsSynced(t *testing.T) {
 		"vault backup copy": {"sync copy", "sync here"},
 	} {
 		t.Run(command, func(t *testing.T) {
-			rest := stepsOf(t, env, strings.Fields(command)...)
-			for _, step := range want {
+			all := stepsOf(t, env, strings.Fields(command)...)
+			if all[len(all)-1] != want[len(want)-1] {
+				t.Errorf("the last step is %s, want %s", all[len(all)-1], want[len(want)-1])
+			}
+			rest := slices.Clone(all)
+			slices.Reverse(rest)
+			for _, step := range slices.Backward(want) {
 				i := slices.Index(rest, step)
 				if i < 0 {
-					t.Fatalf("no %s where it should come next, of %v", step, rest)
+					t.Fatalf("no %s where it should come, in %v", step, all)
 				}
 				rest = rest[i+1:]
 			}

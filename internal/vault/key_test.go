@@ -3,13 +3,17 @@
 package vault_test
 
 import (
+	"bytes"
+	"encoding/base64"
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
 	"bankauth/internal/fault"
+	"bankauth/internal/secret"
 	"bankauth/internal/vault"
 )
 
@@ -84,5 +88,78 @@ func TestNoCredential(t *testing.T) {
 	o := vault.Options{Dir: folder(t), Key: vault.Key{Credential: filepath.Join(t.TempDir(), vault.CredentialName)}}
 	if s, err := open(t, o).Status(t.Context()); err != nil || s.KeySource != "key file" {
 		t.Errorf("%+v %v", s, err)
+	}
+}
+
+// TestOnlyTheKeyring makes no key file where the keyring was asked for, and
+// takes none that lies there, nor a credential.
+func TestOnlyTheKeyring(t *testing.T) {
+	noKeyring(t)
+	if runtime.GOOS != "linux" {
+		t.Skip("the keyring of this platform cannot be hidden; run it on Linux")
+	}
+	for name, there := range map[string]string{"nothing else": "", "a key file": "vault.key", "a credential": "credential"} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			chmod(t, dir, 0o700)
+			o := vault.Options{Dir: dir, Key: vault.Key{Keyring: true, Credential: dir + "/credential"}}
+			if there != "" {
+				write(t, filepath.Join(dir, there), keyText, 0o600)
+			}
+			if v, err := vault.Open(t.Context(), o); err == nil {
+				shut(t, v)
+				t.Error("a vault was made without a keyring")
+			}
+			if _, err := os.Stat(dir + "/vault.key"); (err == nil) != (there == "vault.key") {
+				t.Errorf("a key file was made or taken away: %v", err)
+			}
+		})
+	}
+}
+
+// TestAKeyFileBeforeItsVault is the vault's key, and what is none is not
+// written over.
+func TestAKeyFileBeforeItsVault(t *testing.T) {
+	noKeyring(t)
+	for text, hint := range map[string]string{keyText: "", "no key": "32 bytes"} {
+		o := vault.Options{Dir: t.TempDir()}
+		chmod(t, o.Dir, 0o700)
+		write(t, o.Dir+"/vault.key", text, 0o600)
+		v, err := vault.Open(t.Context(), o)
+		if err == nil {
+			shut(t, v)
+		}
+		if (err == nil) != (hint == "") || err != nil && !strings.Contains(fault.From(err).Hint, hint) {
+			t.Errorf("%q: %v", text, err)
+		}
+		if now := contents(t, o.Dir)[o.Dir+"/vault.key"]; now != text {
+			t.Errorf("the key file is %q now", now)
+		}
+		if s, err := vault.Inspect(t.Context(), vault.Options{Dir: o.Dir, Key: vault.Key{File: o.Dir + "/vault.key"}}); err != nil || s.Made != (hint == "") {
+			t.Errorf("it is not the key: %+v %v", s, err)
+		}
+	}
+}
+
+// TestAKeyAsPeopleWriteIt: with and without padding, in either alphabet, with
+// what editors put around it.
+func TestAKeyAsPeopleWriteIt(t *testing.T) {
+	raw := bytes.Repeat([]byte{0xfb, 0xff}, 16)
+	text := base64.StdEncoding.EncodeToString(raw)
+	o := vault.Options{Dir: folder(t), Key: vault.Key{Value: secret.New(text)}}
+	shut(t, open(t, o))
+	for _, form := range []string{text + "\n", strings.TrimRight(text, "="), base64.URLEncoding.EncodeToString(raw), base64.RawURLEncoding.EncodeToString(raw), "\ufeff" + text + "\r\n", "  " + text + " "} {
+		path := filepath.Join(t.TempDir(), "key")
+		write(t, path, form, 0o600)
+		for _, key := range []vault.Key{{Value: secret.New(form)}, {File: path}} {
+			if _, err := vault.Inspect(t.Context(), vault.Options{Dir: o.Dir, Key: key}); err != nil {
+				t.Errorf("%q: %v", form, err)
+			}
+		}
+	}
+	for _, form := range []string{text[:42], text[:20] + "*" + text[21:], base64.StdEncoding.EncodeToString(append(raw, 0))} {
+		if _, err := vault.Inspect(t.Context(), vault.Options{Dir: o.Dir, Key: vault.Key{Value: secret.New(form)}}); err == nil || !strings.Contains(fault.From(err).Message, "is not a key") {
+			t.Errorf("%q: %v", form, err)
+		}
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -164,23 +163,6 @@ func TestAnEmptyFolder(t *testing.T) {
 	}
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("the folder is %v, %v", info.Mode(), err)
-	}
-}
-
-// TestOnlyTheKeyring makes no key file where the keyring was asked for.
-func TestOnlyTheKeyring(t *testing.T) {
-	t.Setenv("DBUS_SESSION_BUS_ADDRESS", "")
-	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
-	if runtime.GOOS != "linux" {
-		t.Skip("the keyring of this platform cannot be hidden; run it on Linux")
-	}
-	o := vault.Options{Dir: folder(t), Key: vault.Key{Keyring: true}}
-	if v, err := vault.Open(t.Context(), o); err == nil {
-		_ = v.Close(t.Context())
-		t.Fatal("a vault was made without a keyring")
-	}
-	if _, err := os.Stat(filepath.Join(o.Dir, "vault.key")); err == nil {
-		t.Error("a key file was made")
 	}
 }
 
