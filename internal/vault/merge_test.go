@@ -73,8 +73,11 @@ func TestWhatBelongsToARecordComesBack(t *testing.T) {
 			}
 			other := berta
 			other.User = "another"
-			if making, err = v.Make(t.Context(), other, vault.Policy{}); err != nil || making.Account().User != "berta" || making.Password.Reveal() != "b" {
-				t.Fatalf("the user on the way: %+v %v", making, err)
+			if making, err = v.Make(t.Context(), other, vault.Policy{}); err != nil {
+				t.Fatal(err)
+			}
+			if making.Account().User != "berta" || making.Password.Reveal() != "b" {
+				t.Errorf("the user on the way: %+v", making)
 			}
 			if err := making.Failed(t.Context()); err != nil {
 				t.Fatal(err)
