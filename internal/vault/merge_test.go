@@ -4,6 +4,7 @@ package vault_test
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -108,6 +109,34 @@ func TestUnreadableInABackup(t *testing.T) {
 		t.Errorf("%+v %v", r, err)
 	}
 	if r, err := vault.Restore(t.Context(), withKey(dir), path); err != nil || r.Unreadable != 2 || r.Kept != 11 {
+		t.Errorf("%+v %v", r, err)
+	}
+}
+
+// TestRestoreOfAForksBackup: two vaults of one backup were given the same new
+// key, and have data keys of their own since. What the later one had doubted,
+// too, waits for the operator's word, and he is told.
+func TestRestoreOfAForksBackup(t *testing.T) {
+	dir, _ := filled(t)
+	path := backUp(t, open(t, withKey(dir)))
+	anew := vault.Key{Value: secret.New(strings.Repeat("B", 43) + "=")}
+	var forks []vault.Options
+	for range 2 {
+		o := withKey(folder(t))
+		if _, err := vault.Restore(t.Context(), o, path); err != nil {
+			t.Fatal(err)
+		}
+		v := open(t, o)
+		if _, err := v.Rekey(t.Context(), anew); err != nil {
+			t.Fatal(err)
+		}
+		shut(t, v)
+		o.Key = anew
+		forks = append(forks, o)
+	}
+	v := open(t, forks[1])
+	obtain(t, v, identity("authorization_code", ""), vault.Policy{}, (&bank1{}).mint)
+	if r, err := vault.Restore(t.Context(), forks[0], backUp(t, v)); err != nil || r.Inserted != 1 || r.Replaced != 6 || r.Kept != 6 || r.Unreadable != 0 || len(r.Suspect) != 7 {
 		t.Errorf("%+v %v", r, err)
 	}
 }
