@@ -103,7 +103,7 @@ func TestUnreadableInABackup(t *testing.T) {
 		}
 	}
 	alter(t, dir, `UPDATE records SET sealed = zeroblob(100) WHERE ref = '`+refs[0]+`'`,
-		`UPDATE passwords SET sealed = zeroblob(60) WHERE lookup = (SELECT min(lookup) FROM passwords)`)
+		`UPDATE passwords SET sealed = zeroblob(60) WHERE lookup = (SELECT lookup FROM passwords ORDER BY lookup LIMIT 1)`)
 	path := backUp(t, v)
 	if r, err := vault.Restore(t.Context(), withKey(folder(t)), path); err != nil || r.Unreadable != 2 || r.Inserted != 11 {
 		t.Errorf("%+v %v", r, err)

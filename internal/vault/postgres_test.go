@@ -48,6 +48,7 @@ func TestOnPostgreSQL(t *testing.T) {
 	}
 	t.Run("refusals", func(t *testing.T) { serverRefusals(t, db) })
 	t.Run("move", func(t *testing.T) { moveBetweenStores(t, db) })
+	t.Run("rekeyed elsewhere", func(t *testing.T) { rekeyedElsewhere(t, db) })
 	t.Run("nothing in clear", func(t *testing.T) { nothingInClearOnServer(t, db) })
 }
 
