@@ -4,6 +4,7 @@ package vault_test
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -68,6 +69,9 @@ func TestAStorePutBackIsNoticed(t *testing.T) {
 			if copies, err := filepath.Glob(filepath.Dir(dir) + "/*/vault.db.put-back-*Z"); err != nil || len(copies) != 1 || contents(t, dir)[copies[0]] != asItWas {
 				t.Errorf("the store as it was is not in a copy: %v %v", copies, err)
 			}
+			if head := contents(t, dir)[dir+"/vault.head"]; binary.BigEndian.Uint64([]byte(head)) != uint64(verify(t, dir).Last) {
+				t.Error("the anchor does not vouch for the doubt")
+			}
 			for i, ref := range refs {
 				_, _, err := v.Refresh(t.Context(), me, ref, vault.Policy{Force: i%4 < 2}, b.mint)
 				if i%2 == 1 { // client_credentials
@@ -115,6 +119,41 @@ func TestAStorePutBackIsNoticed(t *testing.T) {
 	}
 }
 
+// TestWhatIsDoubted: refresh tokens that may have been spent, and nothing else.
+func TestWhatIsDoubted(t *testing.T) {
+	dir := folder(t)
+	v := open(t, withKey(dir))
+	b := &bank{lifetime: time.Hour, refresh: true}
+	refs := map[string]vault.State{}
+	for _, c := range []struct {
+		state   vault.State
+		refresh bool
+		fail    fault.Code
+	}{{vault.Suspect, true, ""}, {vault.Suspect, true, fault.Uncertain}, {vault.Reauthorize, true, fault.Reauthorize}, {vault.Live, false, ""}} {
+		b.refresh = c.refresh
+		ref := obtain(t, v, identity("authorization_code", ""), vault.Policy{}, b.mint).Ref
+		refs[ref] = c.state
+		if c.fail != "" {
+			b.fail.Store(fault.New(c.fail, "as the case wants it", ""))
+			if _, _, err := v.Refresh(context.Background(), me, ref, vault.Policy{Force: true}, b.mint); code(err) != c.fail {
+				t.Fatal(err)
+			}
+			b.fail.Store(nil)
+		}
+	}
+	if s, err := v.Status(t.Context()); err != nil || s.Tokens[vault.Uncertain] != 1 {
+		t.Fatalf("%+v %v", s, err)
+	}
+	shut(t, v)
+	remove(t, dir+"/vault.head")
+	v = open(t, withKey(dir))
+	for ref, state := range refs {
+		if got, err := v.Get(t.Context(), me, ref); err != nil || got.State != state {
+			t.Errorf("%+v %v, want %s", got, err, state)
+		}
+	}
+}
+
 // TestAnAnchorIsNoFalseAlarm: kills, a torn anchor and other processes are not
 // taken for a store that was put back.
 func TestAnAnchorIsNoFalseAlarm(t *testing.T) {
@@ -132,6 +171,9 @@ func TestAnAnchorIsNoFalseAlarm(t *testing.T) {
 	}
 	write(t, dir+"/vault.head", "", 0o600)
 	sound("an empty anchor")
+	if contents(t, dir)[dir+"/vault.head"] == "" {
+		t.Error("it stays empty, so that a store put back is not noticed")
+	}
 	one, two := open(t, withKey(dir)), open(t, withKey(dir))
 	for _, v := range []*vault.Vault{one, two} {
 		if err := v.KeepPassword(t.Context(), vault.Account{Principal: me}, secret.New("p")); err != nil {

@@ -128,6 +128,13 @@ func TestRefusals(t *testing.T) {
 		"data key flipped": {func(t *testing.T, o *vault.Options) {
 			alter(t, o.Dir, `UPDATE data_keys SET wrapped = zeroblob(60)`)
 		}, "backup"},
+		"audit's head changed": {func(t *testing.T, o *vault.Options) {
+			alter(t, o.Dir, `UPDATE meta SET value = zeroblob(72) WHERE name = 'audit_head'`)
+		}, "audit verify"},
+		"audit's head changed, no anchor": {func(t *testing.T, o *vault.Options) {
+			alter(t, o.Dir, `UPDATE meta SET value = zeroblob(72) WHERE name = 'audit_head'`)
+			remove(t, o.Dir+"/vault.head")
+		}, "audit verify"},
 		"file gone, journal there": {func(t *testing.T, o *vault.Options) {
 			if err := os.Rename(o.Dir+"/vault.db", o.Dir+"/vault.db-wal"); err != nil {
 				t.Fatal(err)
