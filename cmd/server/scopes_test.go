@@ -122,3 +122,27 @@ func TestServeTokensUse(t *testing.T) {
 	}
 	terminate(t, s)
 }
+
+// Each tool asks for the scope that is its own, and for no other.
+func TestServeScopesOfTools(t *testing.T) {
+	_, env := simulation(t)
+	tools := map[string]string{"create_access_token": "tokens:create", "refresh_token": "tokens:refresh", "create_user": "users:create"}
+	held := []string{"tokens:create", "tokens:refresh", "users:create", "tokens:use"}
+	clients := map[string]visitor{}
+	for i, scope := range held {
+		token := strings.TrimSpace(shell(t, env, "clients", "add", string(rune('a'+i)), "--scope", scope))
+		clients[scope] = visitor{http: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, token: token}
+	}
+	s := start(t, env, "serve", "--listen", "127.0.0.1:0")
+	url := where(t, s)
+	for tool, needed := range tools {
+		for scope, c := range clients {
+			c.url = url
+			status, body := c.ask(t, "tools/call", `{"name":"`+tool+`","arguments":{}}`)
+			if want := map[bool]int{true: http.StatusOK, false: http.StatusForbidden}[scope == needed]; status != want || strings.Contains(body, needed) != (scope != needed) {
+				t.Errorf("%s with %s: %d %s", tool, scope, status, body)
+			}
+		}
+	}
+	terminate(t, s)
+}

@@ -86,6 +86,7 @@ func TestAuditTampering(t *testing.T) {
 		"generation changed": {`UPDATE audit SET generation = 9 WHERE seq = 3`, "entry 3 was changed"},
 		"code changed":       {`UPDATE audit SET code = 'busy' WHERE seq = 3`, "entry 3 was changed"},
 		"mac changed":        {`UPDATE audit SET mac = zeroblob(32) WHERE seq = 3`, "entry 3 was changed"},
+		"fields moved":       {`UPDATE audit SET event = event || ref, ref = '' WHERE seq = 3`, "entry 3 was changed"},
 		"swapped":            {`UPDATE audit SET seq = -1 WHERE seq = 3; UPDATE audit SET seq = 3 WHERE seq = 4; UPDATE audit SET seq = 4 WHERE seq = -1`, "entry 3 was changed"},
 		"put in at the end":  {`INSERT INTO audit SELECT 13, at, event, ref, attempt, generation, code, mac FROM audit WHERE seq = 12`, "entry 13 stands after the end"},
 		"put in before":      {`INSERT INTO audit SELECT 0, at, event, ref, attempt, generation, code, mac FROM audit WHERE seq = 12`, "entry 0 stands before the beginning"},
@@ -108,6 +109,46 @@ func TestAuditTampering(t *testing.T) {
 			}
 			t.Errorf("found %+v, want %q", r.Findings, c.want)
 		})
+	}
+}
+
+// TestAnEntryOfAFork is genuine, and of the same place, but not in this chain.
+func TestAnEntryOfAFork(t *testing.T) {
+	dir, _ := filled(t)
+	path := backUp(t, open(t, withKey(dir)))
+	var forks []string
+	for range 2 {
+		o := withKey(folder(t))
+		if _, err := vault.Restore(t.Context(), o, path); err != nil {
+			t.Fatal(err)
+		}
+		if r := verify(t, o.Dir); len(r.Findings) > 0 {
+			t.Fatalf("untouched: %+v", r)
+		}
+		forks = append(forks, o.Dir)
+		time.Sleep(2 * time.Millisecond) // their entries are of different times
+	}
+	var at int64
+	var mac []byte
+	if err := behind(t, forks[1]).QueryRow(`SELECT at, mac FROM audit WHERE seq = 13`).Scan(&at, &mac); err != nil {
+		t.Fatal(err)
+	}
+	alter(t, forks[0], fmt.Sprintf(`UPDATE audit SET at = %d, mac = x'%x' WHERE seq = 13`, at, mac))
+	if r := verify(t, forks[0]); len(r.Findings) != 1 || !strings.Contains(r.Findings[0].Words, "entry 14 was changed") {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestAnAuditThatIsTakenAway under a running vault: no new one begins over it.
+func TestAnAuditThatIsTakenAway(t *testing.T) {
+	dir, refs := filled(t)
+	v := open(t, withKey(dir))
+	alter(t, dir, `DELETE FROM audit`, `UPDATE meta SET value = zeroblob(72) WHERE name = 'audit_head'`)
+	if err := v.Forget(t.Context(), me, refs[0]); code(err) != fault.VaultUnavailable || !strings.Contains(fault.From(err).Hint, "audit verify") {
+		t.Errorf("Forget: %v", err)
+	}
+	if r := verify(t, dir); len(r.Findings) == 0 {
+		t.Error("nothing is found any more")
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 type merge struct {
 	v       *Vault
 	sealers []*sealer
-	made    bool // from the very backup: all of its rows are there
 
 	records    []backedRecord
 	candidates []backedText
@@ -223,6 +222,8 @@ func (m *merge) take(t *transaction, b backedRecord) error {
 	}
 	if rec.doubtful() {
 		rec = m.v.suspect(rec)
+	}
+	if rec.State == Suspect { // it may have been so in the backup already
 		m.did.Suspect = append(m.did.Suspect, rec.Ref)
 	}
 	if _, err := m.v.insert(t, rec, lookup); err != nil {

@@ -3,8 +3,12 @@
 package vault_test
 
 import (
+	"context"
+	"crypto/rand"
+	"strings"
 	"testing"
 
+	"bankauth/internal/fault"
 	"bankauth/internal/secret"
 	"bankauth/internal/testdb"
 	"bankauth/internal/vault"
@@ -49,4 +53,39 @@ func moveBetweenStores(t *testing.T, db testdb.Server) {
 		t.Errorf("with another key: %v", err)
 	}
 	shut(t, open(t, wrong)) // nothing was made
+}
+
+// rekeyedElsewhere has another machine change the key between the look at the
+// vault's keys and the exchange: its new data key is not written over.
+func rekeyedElsewhere(t *testing.T, db testdb.Server) {
+	store := secret.New(db.Create(t, nameOf(t)+"rekey"))
+	here, there := withKey(t.TempDir()+"/here"), withKey(t.TempDir()+"/there")
+	here.Store, there.Store = store, store
+	bank := &strict{now: map[string]string{}}
+	bank.consent(t, open(t, there))
+	theirs := vault.Key{Value: secret.New(strings.Repeat("B", 43) + "=")}
+	amid := &interrupted{}
+	here.Rand = amid
+	v := open(t, here)
+	amid.then = func() {
+		if _, err := open(t, there).Rekey(context.Background(), theirs); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := v.Rekey(t.Context(), vault.Key{Value: secret.New(strings.Repeat("C", 43) + "=")}); code(err) != fault.VaultUnavailable || !strings.Contains(fault.From(err).Message, "another new key meanwhile") {
+		t.Errorf("it was written over: %v", err)
+	}
+	there.Key = theirs
+	bank.alive(t, open(t, there))
+}
+
+// interrupted is a source of randomness that does something first, once.
+type interrupted struct{ then func() }
+
+func (i *interrupted) Read(b []byte) (int, error) {
+	if then := i.then; then != nil {
+		i.then = nil
+		then()
+	}
+	return rand.Read(b)
 }

@@ -14,7 +14,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -129,6 +128,13 @@ func TestRefusals(t *testing.T) {
 		"data key flipped": {func(t *testing.T, o *vault.Options) {
 			alter(t, o.Dir, `UPDATE data_keys SET wrapped = zeroblob(60)`)
 		}, "backup"},
+		"audit's head changed": {func(t *testing.T, o *vault.Options) {
+			alter(t, o.Dir, `UPDATE meta SET value = zeroblob(72) WHERE name = 'audit_head'`)
+		}, "audit verify"},
+		"audit's head changed, no anchor": {func(t *testing.T, o *vault.Options) {
+			alter(t, o.Dir, `UPDATE meta SET value = zeroblob(72) WHERE name = 'audit_head'`)
+			remove(t, o.Dir+"/vault.head")
+		}, "audit verify"},
 		"file gone, journal there": {func(t *testing.T, o *vault.Options) {
 			if err := os.Rename(o.Dir+"/vault.db", o.Dir+"/vault.db-wal"); err != nil {
 				t.Fatal(err)
@@ -164,23 +170,6 @@ func TestAnEmptyFolder(t *testing.T) {
 	}
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("the folder is %v, %v", info.Mode(), err)
-	}
-}
-
-// TestOnlyTheKeyring makes no key file where the keyring was asked for.
-func TestOnlyTheKeyring(t *testing.T) {
-	t.Setenv("DBUS_SESSION_BUS_ADDRESS", "")
-	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
-	if runtime.GOOS != "linux" {
-		t.Skip("the keyring of this platform cannot be hidden; run it on Linux")
-	}
-	o := vault.Options{Dir: folder(t), Key: vault.Key{Keyring: true}}
-	if v, err := vault.Open(t.Context(), o); err == nil {
-		_ = v.Close(t.Context())
-		t.Fatal("a vault was made without a keyring")
-	}
-	if _, err := os.Stat(filepath.Join(o.Dir, "vault.key")); err == nil {
-		t.Error("a key file was made")
 	}
 }
 

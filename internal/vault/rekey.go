@@ -206,7 +206,7 @@ func (v *Vault) sealAnew(ctx context.Context) (sealed, left int, err error) {
 				return sealed, len(todo), err
 			}
 			done := 0
-			err := v.writer.do(false, func(t *transaction) error {
+			err := v.writer.do(true, func(t *transaction) error {
 				done = 0
 				for _, text := range batch {
 					ok, err := text.reseal(t)
@@ -229,7 +229,7 @@ func (v *Vault) sealAnew(ctx context.Context) (sealed, left int, err error) {
 			break
 		}
 	}
-	return sealed, left, v.writer.do(true, func(*transaction) error { return nil })
+	return sealed, left, nil
 }
 
 // text is something sealed with an older key. reseal reports whether it opened

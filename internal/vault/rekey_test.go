@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -267,111 +266,19 @@ func TestRekeyOfANamedFile(t *testing.T) {
 	bank.alive(t, server)
 }
 
-// TestRekeyCutOff stands for a kill at each step: the vault opens with the one
-// key or with the other.
-func TestRekeyCutOff(t *testing.T) {
+// TestRekeyFromOwnToGiven: from then on the vault asks for the user's key, not
+// for a file of ours.
+func TestRekeyFromOwnToGiven(t *testing.T) {
 	noKeyring(t)
 	o := vault.Options{Dir: folder(t)}
 	bank := &strict{now: map[string]string{}}
 	v := open(t, o)
 	bank.consent(t, v)
-	old, err := os.ReadFile(o.Dir + "/vault.key")
-	if err != nil {
-		t.Fatal(err)
+	if r, err := v.Rekey(t.Context(), vault.Key{Value: secret.New(keyText)}); err != nil || r.Source != "environment" || r.Path != "" {
+		t.Fatalf("%+v %v", r, err)
 	}
 	shut(t, v)
-
-	write(t, o.Dir+"/vault.key.next", keyText, 0o600) // after the new key was written
-	v = open(t, o)
-	bank.alive(t, v)
-	if _, err := v.Rekey(t.Context(), vault.Key{}); err != nil {
-		t.Fatal(err)
-	}
-	shut(t, v)
-	if err := os.Rename(o.Dir+"/vault.key", o.Dir+"/vault.key.next"); err != nil { // after the commit
-		t.Fatal(err)
-	}
-	write(t, o.Dir+"/vault.key", string(old), 0o600)
-	if s, err := vault.Inspect(t.Context(), o); err != nil || s.Tokens[vault.Live] != 1 {
-		t.Errorf("Inspect: %+v %v", s, err)
-	}
+	mustRefuse(t, o, "set BANKAUTH_VAULT_KEY")
+	o.Key.Value = secret.New(keyText)
 	bank.alive(t, open(t, o))
-	if _, err := os.Stat(o.Dir + "/vault.key.next"); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the new key was not put in its place: %v", err)
-	}
-	bank.alive(t, open(t, o))
-}
-
-// TestKeyFilesRefused: whoever may read the file may open the vault.
-func TestKeyFilesRefused(t *testing.T) {
-	for name, c := range map[string]struct {
-		spoil func(t *testing.T, path string)
-		hint  string
-	}{
-		"readable by the group": {func(t *testing.T, path string) { chmod(t, path, 0o640) }, "chmod 600"},
-		"readable by all":       {func(t *testing.T, path string) { chmod(t, path, 0o604) }, "chmod 600"},
-		"a link": {func(t *testing.T, path string) {
-			if err := errors.Join(os.Rename(path, path+"2"), os.Symlink(path+"2", path)); err != nil {
-				t.Fatal(err)
-			}
-		}, "plain file"},
-		"a folder": {func(t *testing.T, path string) {
-			remove(t, path)
-			if err := os.Mkdir(path, 0o700); err != nil {
-				t.Fatal(err)
-			}
-		}, "plain file"},
-		"another user's": {func(t *testing.T, path string) {
-			if os.Geteuid() != 0 {
-				t.Skip("only root can give a file away")
-			}
-			if err := os.Chown(path, 65534, 65534); err != nil {
-				t.Fatal(err)
-			}
-		}, "owner"},
-		"empty":     {func(t *testing.T, path string) { write(t, path, "", 0o600) }, "32 bytes"},
-		"cut short": {func(t *testing.T, path string) { write(t, path, keyText[:40], 0o600) }, "32 bytes"},
-	} {
-		for _, kind := range []string{"file", "credential", "own"} {
-			t.Run(name+", "+kind, func(t *testing.T) {
-				noKeyring(t)
-				path := filepath.Join(t.TempDir(), "CANARY")
-				o := vault.Options{Dir: folder(t)}
-				switch kind {
-				case "file":
-					o.Key.File = path
-				case "credential":
-					o.Key.Credential = path
-				case "own":
-					path = o.Dir + "/vault.key"
-				}
-				if kind != "own" {
-					write(t, path, keyText, 0o600)
-				}
-				v, err := vault.Open(t.Context(), o)
-				if err != nil {
-					t.Fatal(err)
-				}
-				s, err := v.Status(t.Context())
-				if want := map[string]string{"file": "file", "credential": "systemd credential", "own": "key file"}[kind]; err != nil || s.KeySource != want {
-					t.Errorf("%+v %v", s, err)
-				}
-				shut(t, v)
-				c.spoil(t, path)
-				mustRefuse(t, o, c.hint)
-				if _, err := vault.Open(t.Context(), o); err == nil || strings.Contains(fault.From(err).Message+fault.From(err).Hint, "CANARY") {
-					t.Errorf("the path of a file that the user named is told: %v", err)
-				}
-			})
-		}
-	}
-}
-
-// TestNoCredential: without a file of that name systemd has given us none.
-func TestNoCredential(t *testing.T) {
-	noKeyring(t)
-	o := vault.Options{Dir: folder(t), Key: vault.Key{Credential: filepath.Join(t.TempDir(), vault.CredentialName)}}
-	if s, err := open(t, o).Status(t.Context()); err != nil || s.KeySource != "key file" {
-		t.Errorf("%+v %v", s, err)
-	}
 }

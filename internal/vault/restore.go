@@ -60,7 +60,7 @@ func (b *backup) remade(ctx context.Context, o Options, f folder) (made bool, er
 		if _, made, err = survey(ctx, f); err != nil || made {
 			return made, err
 		}
-		return false, b.remake(ctx, o, f)
+		return b.remake(ctx, o, f)
 	}
 	s, err := newServer(o.Store)
 	if err != nil {
@@ -69,7 +69,7 @@ func (b *backup) remade(ctx context.Context, o Options, f folder) (made bool, er
 	if _, made, err = s.survey(ctx); err != nil || made {
 		return made, err
 	}
-	return false, b.remakeOnServer(ctx, s, o)
+	return b.remakeOnServer(ctx, s, o)
 }
 
 // opens refuses a key that the backup does not open with.
@@ -81,36 +81,37 @@ func (b *backup) opens(f folder, key *userKey) error {
 	return err
 }
 
-// remake makes a vault from the backup. It has no anchor, so whoever opens it
+// remake makes a vault from the backup, unless another process was quicker:
+// then there is one like any other. It has no anchor, so whoever opens it
 // doubts what is in it, even if we do not come to it.
-func (b *backup) remake(ctx context.Context, o Options, f folder) error {
+func (b *backup) remake(ctx context.Context, o Options, f folder) (there bool, err error) {
 	key, err := o.Key.existing(f, b.meta)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := b.opens(f, key); err != nil {
-		return err
+		return false, err
 	}
 	if err := f.make(); err != nil {
-		return err
+		return false, err
 	}
 	release, err := f.lock(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer release()
-	if _, made, err := survey(ctx, f); err != nil || made {
-		return err // another process was quicker; then it is a vault like any other
+	if _, there, err = survey(ctx, f); err != nil || there {
+		return there, err
 	}
 	if err := os.Remove(f.head()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("taking the old anchor away: %w", err)
+		return false, fmt.Errorf("taking the old anchor away: %w", err)
 	}
 	s, err := b.reader.snapshot(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer s.close()
-	return create(ctx, f, func(db *sql.DB) error { return copyRows(ctx, s, db) })
+	return false, create(ctx, f, func(db *sql.DB) error { return copyRows(ctx, s, db) })
 }
 
 func (v *Vault) restore(ctx context.Context, b *backup, made bool) (Restored, error) {
@@ -122,7 +123,7 @@ func (v *Vault) restore(ctx context.Context, b *backup, made bool) (Restored, er
 		return Restored{}, fault.New(fault.InvalidArgument, "the backup is of another vault",
 			"nothing was changed; restore it with "+where+", with the key of that vault")
 	}
-	m := merge{v: v, sealers: b.sealers(v), made: !made}
+	m := merge{v: v, sealers: b.sealers(v)}
 	if err := m.read(ctx, b); err != nil {
 		return Restored{}, err
 	}

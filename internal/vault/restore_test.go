@@ -10,7 +10,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,93 +17,6 @@ import (
 	"bankauth/internal/secret"
 	"bankauth/internal/vault"
 )
-
-func backUp(t *testing.T, v *vault.Vault) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "backup")
-	if _, err := v.Backup(context.Background(), path); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-// TestBackupOfALiveVault is taken while tokens rotate. What it holds is one
-// moment, and a vault made of it asks before it uses any of it.
-func TestBackupOfALiveVault(t *testing.T) {
-	dir := folder(t)
-	v := open(t, withKey(dir))
-	bank := &strict{now: map[string]string{}}
-	var refs []string
-	for range 8 {
-		refs = append(refs, bank.consent(t, v))
-	}
-	obtain(t, v, identity("client_credentials", "a"), vault.Policy{}, (&bank1{}).mint)
-	anna := vault.Account{Principal: me, Provider: "finapi", User: "anna"}
-	if err := v.KeepPassword(t.Context(), anna, secret.New("password-CANARY")); err != nil {
-		t.Fatal(err)
-	}
-	stop := make(chan struct{})
-	var all sync.WaitGroup
-	for _, ref := range refs {
-		all.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				if _, _, err := v.Refresh(context.Background(), me, ref, vault.Policy{Force: true}, bank.mint); err != nil {
-					t.Error(err)
-					return
-				}
-			}
-		})
-	}
-	time.Sleep(100 * time.Millisecond)
-	path := backUp(t, v)
-	time.Sleep(100 * time.Millisecond)
-	close(stop)
-	all.Wait()
-	bank.alive(t, v)
-	if _, err := v.Backup(t.Context(), path); code(err) != fault.InvalidArgument {
-		t.Errorf("over a file: %v", err)
-	}
-	if _, err := v.Backup(t.Context(), t.TempDir()+"/none/x"); code(err) != fault.InvalidArgument {
-		t.Errorf("into a folder that is not there: %v", err)
-	}
-	info, err := os.Stat(path)
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v %v", info.Mode(), err)
-	}
-	if names, err := os.ReadDir(filepath.Dir(path)); err != nil || len(names) != 1 {
-		t.Errorf("beside the backup lie %v, %v", names, err)
-	}
-	if b, err := os.ReadFile(path); err != nil || strings.Contains(string(b), "CANARY") {
-		t.Errorf("a secret stands in the backup, %v", err)
-	}
-
-	o := withKey(folder(t))
-	r, err := vault.Restore(t.Context(), o, path)
-	if err != nil || !r.Made || r.Inserted != 9 || len(r.Suspect) != 8 || r.Unreadable != 0 {
-		t.Fatalf("%+v %v", r, err)
-	}
-	w := open(t, o)
-	for ref := range bank.now {
-		if _, _, err := w.Refresh(t.Context(), me, ref, vault.Policy{Force: true}, bank.mint); code(err) != fault.VaultUnavailable {
-			t.Errorf("%s was used unasked: %v", ref, err)
-		}
-	}
-	if p, held, err := w.Password(t.Context(), anna); err != nil || !held || p.Reveal() != "password-CANARY" {
-		t.Errorf("password: %v %v", held, err)
-	}
-	if rep := verify(t, o.Dir); len(rep.Findings) > 0 {
-		t.Errorf("%+v", rep)
-	}
-	shut(t, w)
-	if s, err := vault.Inspect(t.Context(), o); err != nil || s.PutBack || s.Tokens[vault.Suspect] != 8 {
-		t.Errorf("%+v %v", s, err)
-	}
-}
 
 // TestRestoreIntoALiveVault: what is new there stays, what is missing or broken
 // comes back and waits for a word.
@@ -115,8 +27,11 @@ func TestRestoreIntoALiveVault(t *testing.T) {
 	same, newer, gone, broken, ended := bank.consent(t, v), bank.consent(t, v), bank.consent(t, v), bank.consent(t, v), bank.consent(t, v)
 	client := obtain(t, v, identity("client_credentials", "a"), vault.Policy{}, (&bank1{}).mint)
 	anna := vault.Account{Principal: me, Provider: "finapi", User: "anna"}
-	if err := v.KeepPassword(t.Context(), anna, secret.New("password-CANARY")); err != nil {
-		t.Fatal(err)
+	berta := vault.Account{Principal: me, Provider: "finapi", User: "berta"}
+	for _, a := range []vault.Account{anna, berta} {
+		if err := v.KeepPassword(t.Context(), a, secret.New("password-CANARY")); err != nil {
+			t.Fatal(err)
+		}
 	}
 	path := backUp(t, v)
 	refresh := func(ref string) error {
@@ -140,6 +55,9 @@ func TestRestoreIntoALiveVault(t *testing.T) {
 	if err := v.ForgetPassword(t.Context(), anna); err != nil {
 		t.Fatal(err)
 	}
+	if err := v.KeepPassword(t.Context(), berta, secret.New("newer")); err != nil {
+		t.Fatal(err)
+	}
 	again := obtain(t, v, identity("client_credentials", "a"), vault.Policy{}, (&bank1{}).mint)
 	alter(t, dir, `UPDATE records SET sealed = zeroblob(100) WHERE ref = '`+broken+`'`)
 
@@ -155,6 +73,9 @@ func TestRestoreIntoALiveVault(t *testing.T) {
 			t.Errorf("%s: %+v %v, want %s", ref, got, err, state)
 		}
 	}
+	if s, err := v.Status(t.Context()); err != nil || s.Candidates != 1 {
+		t.Errorf("the bytes that do not open: %+v %v", s, err)
+	}
 	if got := obtain(t, v, identity("client_credentials", "a"), vault.Policy{Margin: -time.Hour}, (&bank1{}).mint); got.Ref != again.Ref {
 		t.Errorf("the identity leads to %s, want the live record %s", got.Ref, again.Ref)
 	}
@@ -163,6 +84,9 @@ func TestRestoreIntoALiveVault(t *testing.T) {
 	}
 	if p, held, err := v.Password(t.Context(), anna); err != nil || !held || p.Reveal() != "password-CANARY" {
 		t.Errorf("password: %v %v", held, err)
+	}
+	if p, _, err := v.Password(t.Context(), berta); err != nil || p.Reveal() != "newer" {
+		t.Errorf("a password was written over with an older one: %v", err)
 	}
 	if err := refresh(broken); code(err) != fault.VaultUnavailable {
 		t.Errorf("used unasked: %v", err)
@@ -181,6 +105,14 @@ func TestRestoreIntoALiveVault(t *testing.T) {
 	}
 	if rep := verify(t, dir); len(rep.Findings) > 0 {
 		t.Errorf("%+v", rep)
+	}
+	audit, _, err := vault.Audit(t.Context(), withKey(dir), vault.Choice{})
+	said := map[string]int{}
+	for _, e := range audit {
+		said[e.Event]++
+	}
+	if err != nil || said["restored"] != 3 || said["password_restored"] != 1 || said["accepted"] != 2 {
+		t.Errorf("audit: %v %v", said, err)
 	}
 }
 
@@ -270,12 +202,18 @@ func TestRestoreRefusals(t *testing.T) {
 	for name, c := range map[string]struct {
 		path, hint string
 	}{
-		"another vault's": {theirs, "of its own"},
-		"nothing there":   {filepath.Join(t.TempDir(), "none"), "vault backup"},
-		"a folder":        {t.TempDir(), "vault backup"},
-		"cut":             {put(t, string(good[:len(good)/2])), "another backup"},
-		"not a backup":    {put(t, strings.Repeat("x", 500)), "vault backup"},
-		"of schema 1":     {put(t, string(good[:60])+"\x00\x00\x00\x01"+string(good[64:])), "another backup"},
+		"another vault's":  {theirs, "of its own"},
+		"nothing there":    {filepath.Join(t.TempDir(), "none"), "vault backup"},
+		"a folder":         {t.TempDir(), "vault backup"},
+		"cut":              {put(t, string(good[:len(good)/2])), "another backup"},
+		"not a backup":     {put(t, strings.Repeat("x", 500)), "vault backup"},
+		"of schema 1":      {put(t, string(good[:60])+"\x00\x00\x00\x01"+string(good[64:])), "another backup"},
+		"of a later one":   {put(t, string(good[:60])+"\x00\x00\x00\x09"+string(good[64:])), "that version"},
+		"another program":  {put(t, string(good[:68])+"\x00\x00\x00\x01"+string(good[72:])), "vault backup"},
+		"cut in a page":    {put(t, string(good[:len(good)-100])), "another backup"},
+		"damaged":          {put(t, string(good[:4*4096])+strings.Repeat("\x00", 4096)+string(good[5*4096:])), "another backup"},
+		"without its keys": {changed(t, good, `DELETE FROM data_keys`), "another backup"},
+		"without its name": {changed(t, good, `DELETE FROM meta WHERE name = 'vault_id'`), "another backup"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := contents(t, dir)
@@ -294,4 +232,19 @@ func put(t *testing.T, text string) string {
 	path := filepath.Join(t.TempDir(), "backup")
 	write(t, path, text, 0o600)
 	return path
+}
+
+// changed is the backup after a statement.
+func changed(t *testing.T, backup []byte, statement string) string {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, dir+"/vault.db", string(backup), 0o600)
+	db := behind(t, dir)
+	if _, err := db.Exec(statement); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dir + "/vault.db"
 }

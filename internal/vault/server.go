@@ -205,21 +205,25 @@ func (s spelling) ExecContext(ctx context.Context, query string, args ...any) (s
 }
 
 // remakeOnServer is remake for a vault whose records are to lie in a database.
-func (b *backup) remakeOnServer(ctx context.Context, s *server, o Options) error {
+func (b *backup) remakeOnServer(ctx context.Context, s *server, o Options) (there bool, err error) {
 	key, err := o.Key.shared()
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := b.opens(folder(o.Dir), key); err != nil {
-		return err
+		return false, err
 	}
 	from, err := b.reader.snapshot(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer from.close()
-	_, err = s.lay(ctx, func(into execer) error { return copyRows(ctx, from, into) })
-	return err
+	there = true
+	_, err = s.lay(ctx, func(into execer) error {
+		there = false
+		return copyRows(ctx, from, into)
+	})
+	return there, err
 }
 
 // glimpseServer is glimpse for a vault in a database.

@@ -177,26 +177,14 @@ func TestAnAnswerInMemory(t *testing.T) {
 // token lives on when the winner's is refused.
 func TestACandidateIsUsed(t *testing.T) {
 	dir := folder(t)
-	first, other := open(t, withKey(dir)), open(t, withKey(dir))
+	other := open(t, withKey(dir))
 	b := &bank{lifetime: time.Minute, refresh: true}
-	r := obtain(t, first, identity("authorization_code", ""), vault.Policy{}, b.mint)
-	// The lock is lost, as on a store whose leases run out: another mint of the
-	// same record begins and ends while the first one is under way.
-	_, _, err := first.Refresh(context.Background(), me, r.Ref, vault.Policy{}, func(ctx context.Context, old vault.Record) (token.Token, error) {
-		loseLocks(t, dir)
-		if got, _, err := other.Refresh(ctx, me, r.Ref, vault.Policy{}, b.mint); err != nil || got.Generation != 2 {
-			t.Errorf("%+v %v", got, err)
-		}
-		return b.mint(ctx, old)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	ref := loseARace(t, withKey(dir), b)
 	if s, err := other.Status(context.Background()); err != nil || s.Candidates != 1 {
 		t.Fatalf("%+v %v", s, err)
 	}
 	var tried atomic.Int32
-	got, _, err := other.Refresh(context.Background(), me, r.Ref, vault.Policy{Force: true}, func(ctx context.Context, old vault.Record) (token.Token, error) {
+	got, _, err := other.Refresh(context.Background(), me, ref, vault.Policy{Force: true}, func(ctx context.Context, old vault.Record) (token.Token, error) {
 		tried.Add(1)
 		if old.Token.Refresh.Reveal() != "refresh-CANARY-3" {
 			return token.Token{}, fault.New(fault.Reauthorize, "the refresh token is no longer valid", "")
@@ -209,6 +197,28 @@ func TestACandidateIsUsed(t *testing.T) {
 	if s, err := other.Status(context.Background()); err != nil || s.Candidates != 0 {
 		t.Errorf("%+v %v", s, err)
 	}
+}
+
+// loseARace makes a record with a candidate: the lock is lost, as on a store
+// whose leases run out, and another mint of the same record begins and ends
+// while the first one is under way.
+func loseARace(t *testing.T, o vault.Options, b *bank) (ref string) {
+	t.Helper()
+	first, other := open(t, o), open(t, o)
+	ref = obtain(t, first, identity("authorization_code", ""), vault.Policy{}, b.mint).Ref
+	_, _, err := first.Refresh(context.Background(), me, ref, vault.Policy{Force: true}, func(ctx context.Context, old vault.Record) (token.Token, error) {
+		loseLocks(t, o.Dir)
+		if got, _, err := other.Refresh(ctx, me, ref, vault.Policy{Force: true}, b.mint); err != nil || got.Generation != 2 {
+			t.Errorf("%+v %v", got, err)
+		}
+		return b.mint(ctx, old)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shut(t, first)
+	shut(t, other)
+	return ref
 }
 
 // loseLocks takes all locks away from who holds them.
