@@ -3,6 +3,7 @@ package providers
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"io"
 	"net/http"
@@ -70,12 +71,28 @@ func (c *Client) encoded() *fault.Fault {
 func mask(resp *http.Response, token string) {
 	for name, values := range resp.Header {
 		for _, v := range values {
-			if strings.Contains(v, token) || strings.Contains(v, url.QueryEscape(token)) || strings.Contains(name, token) {
+			if strings.Contains(v, token) || strings.Contains(unescaped(v), token) || strings.Contains(name, token) {
 				delete(resp.Header, name)
 			}
 		}
 	}
 	resp.Body = &masked{ReadCloser: resp.Body, token: []byte(token)}
+}
+
+// unescaped is text without its percent signs' escapes; what is no escape
+// stays as it is.
+func unescaped(text string) string {
+	var out []byte
+	for i := 0; i < len(text); i++ {
+		if text[i] == '%' && i+2 < len(text) {
+			if b, err := hex.DecodeString(text[i+1 : i+3]); err == nil {
+				out, i = append(out, b[0]), i+2
+				continue
+			}
+		}
+		out = append(out, text[i])
+	}
+	return string(out)
 }
 
 // masked is a body in which the token is overwritten, wherever the reads cut

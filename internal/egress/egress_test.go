@@ -3,6 +3,7 @@ package egress_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -70,7 +71,7 @@ func TestTheTokenDoesNotComeBack(t *testing.T) {
 	for name, f := range map[string]simulator.Fault{
 		"in the body":        {Status: 200, Body: `{"a":"` + token + `","b":"x` + token + token + `y"}`},
 		"byte by byte":       {Status: 400, Body: `["` + token[:20] + `","` + token + `"]`, Drip: time.Microsecond},
-		"in headers":         {Headers: map[string]string{"X-Echo": "got " + token, "Set-Cookie": "session=" + token, "Set-Cookie2": "b", "Alt-Svc": `h2="evil:443"`, "X-Kept": "yes"}},
+		"in headers":         {Headers: map[string]string{"X-Echo": "got " + token, "X-Escaped": fmt.Sprintf("50%% of %s%%%02x%s", token[:9], token[9], token[10:]), "Set-Cookie": "session=" + token, "Set-Cookie2": "b", "Alt-Svc": `h2="evil:443"`, "X-Kept": "yes"}},
 		"at the end, almost": {Status: 200, Body: token[:len(token)-1]},
 	} {
 		f.Path, f.Times = "/api/v1/accounts", 1
@@ -80,7 +81,7 @@ func TestTheTokenDoesNotComeBack(t *testing.T) {
 			t.Errorf("%s: %d bytes of %d, %v", name, len(got.body), len(f.Body), got.err)
 		}
 		for n, values := range got.header {
-			if strings.Contains(strings.Join(values, " "), token) || n == "Set-Cookie" || n == "Alt-Svc" {
+			if strings.Contains(strings.Join(values, " "), token[10:]) || n == "Set-Cookie" || n == "Alt-Svc" {
 				t.Errorf("%s: the header %s came through", name, n)
 			}
 		}
@@ -92,7 +93,7 @@ func TestTheTokenDoesNotComeBack(t *testing.T) {
 		}
 	}
 	bank.SetFault(simulator.Fault{Path: "/api/v1/accounts", Times: 1, Status: 200, Body: "x", Headers: map[string]string{"Content-Encoding": "gzip"}})
-	if got := h.get("/flinks/api/v1/accounts", ref); got.status != http.StatusGatewayTimeout {
+	if got := h.get("/flinks/api/v1/accounts", ref); got.status != http.StatusBadGateway {
 		t.Errorf("compressed: got %d", got.status)
 	}
 }

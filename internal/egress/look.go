@@ -42,7 +42,7 @@ var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.Me
 
 // disguises make a server take a request for another than its first line says.
 var disguises = []string{"X-Http-Method", "X-Http-Method-Override", "X-Method-Override", "X-Original-Url", "X-Rewrite-Url",
-	"X-Original-Uri", "X-Original-Host", "Http2-Settings", "Upgrade", "Trailer"}
+	"X-Original-Uri", "X-Original-Host", "X-Override-Url", "Http2-Settings", "Upgrade", "Trailer"}
 
 const usage = "send /{provider}/{path} with Authorization: Bearer TOKEN_REF; docs/egress.md says more"
 
@@ -123,8 +123,9 @@ func (h *Handler) manners(r *http.Request) *refusal {
 	case r.ContentLength > mostBody:
 		return tooLarge()
 	}
-	for _, name := range disguises {
-		if len(r.Header[name]) > 0 {
+	for name := range r.Header {
+		// Many a server reads an underscore as a hyphen (CGI, RFC 3875 §4.1.18).
+		if name := http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")); slices.Contains(disguises, name) {
 			return no(http.StatusBadRequest, "a header would make this request another than it says it is", "leave out "+name)
 		}
 	}
@@ -197,7 +198,8 @@ func quiet(query string) bool {
 func servedBy(p *schema.Provider, method, path string) string {
 	asked := bare(path)
 	for _, op := range p.Operations {
-		if op.Method == method && strings.EqualFold(bare(op.Path), asked) {
+		// A token endpoint is nothing else, whatever the method.
+		if (op.Method == method || op.Tool == schema.CreateAccessToken || op.Tool == schema.RefreshToken) && strings.EqualFold(bare(op.Path), asked) {
 			if op.Tool == schema.Revoke {
 				return "run `bankauth tokens revoke`"
 			}
@@ -219,6 +221,7 @@ func bare(path string) string {
 			path = next
 		}
 	}
+	path, _, _ = strings.Cut(path, "?")
 	segments := strings.Split(strings.TrimRight(path, "/"), "/")
 	for i, s := range segments {
 		s, _, _ = strings.Cut(s, ";")

@@ -35,10 +35,8 @@ func statusOf(code fault.Code) int {
 		return http.StatusConflict
 	case fault.RateLimited:
 		return http.StatusTooManyRequests
-	case fault.CredentialsRejected, fault.Unavailable:
+	case fault.CredentialsRejected, fault.Unavailable, fault.Uncertain:
 		return http.StatusBadGateway
-	case fault.Uncertain:
-		return http.StatusGatewayTimeout
 	case fault.NotConfigured, fault.VaultUnavailable, fault.Busy:
 		return http.StatusServiceUnavailable
 	}
