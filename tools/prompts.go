@@ -36,7 +36,11 @@ func (s *Set) addPrompts(m *server.MCPServer) {
 func (s *Set) journey(provider, purpose, scope string) string {
 	b := s.banks[provider]
 	if b == nil {
-		return "Connect a bank with bankauth. There is no such provider here; these are offered: " + list(s.names) + ". Ask the user which of them it is to be, then begin with the resource " + resourceName + "."
+		what := "There is no such provider here"
+		if provider == "" {
+			what = "No provider is named"
+		}
+		return "Connect a bank with bankauth. " + what + "; these are offered: " + list(s.names) + ". Ask the user which of them it is to be, then begin with the resource " + resourceName + "."
 	}
 	p := b.Client.Provider()
 	var steps []string

@@ -85,7 +85,7 @@ func (s *Set) revoke(ctx context.Context, r *request, ref string, force bool) (R
 // unrevoked adds to a fault what else can be done.
 func unrevoked(err error) error {
 	f := *fault.From(err)
-	f.Hint = strings.TrimSuffix(f.Hint+"; nothing was erased, and --force (force) erases it here whatever the provider says", "; ")
+	f.Hint = strings.TrimSuffix(f.Hint+"; nothing was erased; with force it is erased here whatever the provider says", "; ")
 	return &f
 }
 

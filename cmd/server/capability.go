@@ -19,7 +19,7 @@ type capabilityCommand struct {
 type capabilityExportCommand struct {
 	config.Settings `embed:""`
 
-	Surface     string `arg:"" optional:"" default:"${combined}" help:"What to export: a provider's tokens or users, such as finapi-users, or all of it (${default})."`
+	Surface     string `arg:"" optional:"" complete:"-" default:"${combined}" help:"What to export: a provider's tokens or users, such as finapi-users, or all of it (${default})."`
 	Format      string `enum:"naftiko,ikanos" default:"naftiko" help:"Dialect: naftiko (1.0.0-alpha2) or ikanos (1.0.0-beta4)."`
 	Environment string `placeholder:"NAME" help:"Which of the providers' environments the file calls. Default: the first of each, sandbox."`
 }

@@ -149,8 +149,11 @@ func values(v *kong.Value, before string) []candidate {
 	if list == "" {
 		list = v.Tag.Get("complete")
 	}
-	if list == "" {
+	switch list {
+	case "":
 		return []candidate{{word: files}}
+	case "-": // nothing that can be known here
+		return nil
 	}
 	var all []candidate
 	for word := range strings.SplitSeq(list, ",") {

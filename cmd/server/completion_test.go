@@ -55,6 +55,7 @@ var presses = []struct{ line, want, not string }{
 	{"bankauth stdio --expose=t", `\btoken\b`, `full`},
 	{"bankauth stdio --data-dir not", `notes-one\.txt[\s\S]*notes-two\.txt`, `handle`},
 	{"bankauth call create_u", `\bcreate_user\b`, `create_access`},
+	{"bankauth tokens show not", ``, `notes`},
 }
 
 func TestBashCompletes(t *testing.T) {

@@ -38,6 +38,9 @@ func (c *egressCommand) Run(ctx context.Context, p *process) error {
 	if c.Simulate {
 		return misuse("a simulator of this process knows no token yet; run `bankauth simulate`, set the variables that it prints, and start again")
 	}
+	if c.Socket != "" && c.Port != 0 {
+		return misuse("--socket listens in place of --port; name one of them")
+	}
 	s, err := newService(ctx, p, c.Settings)
 	if err != nil {
 		return err

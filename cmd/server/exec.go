@@ -20,10 +20,10 @@ import (
 type execCommand struct {
 	config.Settings `embed:""`
 
-	Env    string        `name:"env" default:"BANKAUTH_ACCESS_TOKEN" placeholder:"NAME" help:"Variable that holds the access token."`
-	MinTTL time.Duration `name:"min-ttl" default:"2m" placeholder:"TIME" help:"Refresh the token first when it has less than this to live."`
+	Env    string        `name:"env" default:"BANKAUTH_ACCESS_TOKEN" placeholder:"NAME" help:"Variable that holds the access token (${default})."`
+	MinTTL time.Duration `name:"min-ttl" default:"2m" placeholder:"TIME" help:"Refresh the token first when it has less than this to live (${default})."`
 
-	Ref     string   `arg:"" help:"The token_ref."`
+	Ref     string   `arg:"" complete:"-" help:"The token_ref."`
 	Command []string `arg:"" passthrough:"" name:"command" help:"The command and its arguments, after --."`
 }
 

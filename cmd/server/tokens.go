@@ -34,7 +34,7 @@ type tokensShowCommand struct {
 	config.Settings `embed:""`
 
 	JSON bool   `name:"json" help:"Print JSON."`
-	Ref  string `arg:"" help:"The token_ref."`
+	Ref  string `arg:"" complete:"-" help:"The token_ref."`
 }
 
 // expires says when a token ends, for people.

@@ -15,7 +15,7 @@ type tokensRevokeCommand struct {
 
 	Force bool   `name:"force" help:"Erase it here whatever the provider says."`
 	JSON  bool   `name:"json" help:"Print JSON."`
-	Ref   string `arg:"" help:"The token_ref."`
+	Ref   string `arg:"" complete:"-" help:"The token_ref."`
 }
 
 // Help is what kong prints below the summary.
@@ -44,7 +44,7 @@ type tokensRevealCommand struct {
 
 	Yes          bool   `name:"yes" help:"Print the secret also where nobody sits before it: into a pipe or a file."`
 	RefreshToken bool   `name:"refresh-token" help:"Print the refresh token in place of the access token."`
-	Ref          string `arg:"" help:"The token_ref."`
+	Ref          string `arg:"" complete:"-" help:"The token_ref."`
 }
 
 // Help is what kong prints below the summary.

@@ -76,10 +76,12 @@ func (g *Gate) Handler(next http.Handler) http.Handler {
 }
 
 // Whose returns the principal of a request that need not have one, such as a
-// browser's; false where it cannot be told.
+// browser's; false where it says nothing of itself. A token that is not admitted
+// is "", nobody's.
 func (g *Gate) Whose(r *http.Request) (string, bool) {
 	caller, err := g.admit(r)
-	return caller.Principal, err == nil
+	var none *refusal
+	return caller.Principal, err == nil || !errors.As(err, &none) || none.text != ""
 }
 
 // Keeps reports whether a principal that was let in once has the scope today: a

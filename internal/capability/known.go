@@ -20,6 +20,11 @@ type match struct {
 // matches returns all that a consumed operation may mean, in the documents'
 // order, one for each tool and grant.
 func matches(c *consumed, o *operation, providers []*schema.Provider) []match {
+	return slices.DeleteFunc(located(c, o, providers), func(m match) bool { return m.op.Method != o.method })
+}
+
+// located is matches whatever the method.
+func located(c *consumed, o *operation, providers []*schema.Provider) []match {
 	host, path := hostPath(c.baseURI)
 	path += o.path
 	var all []match
@@ -30,7 +35,7 @@ func matches(c *consumed, o *operation, providers []*schema.Provider) []match {
 				continue
 			}
 			for _, op := range p.Operations {
-				if partOf(op.Tool) == "" || op.Method != o.method || base+op.Path != path {
+				if partOf(op.Tool) == "" || base+op.Path != path {
 					continue
 				}
 				for i := range op.Grants {
@@ -69,6 +74,10 @@ func (r *report) known(d *document, providers []*schema.Provider) {
 			o := &c.operations[j]
 			all := matches(c, o, providers)
 			if len(all) == 0 {
+				// Other things than making one may be done with users.
+				if at := located(c, o, providers); len(at) > 0 && at[0].op.Tool != schema.CreateUser {
+					r.add(o.at, Error, "method", "method: "+at[0].op.Method, "%s sends a %s, and %s takes a %s there", o.name, o.method, at[0].provider.Title, at[0].op.Method)
+				}
 				continue
 			}
 			meant := fits(o, all)

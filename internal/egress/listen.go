@@ -22,7 +22,7 @@ func Listen(ctx context.Context, port int) (net.Listener, error) {
 	l, err := lc.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
 		return nil, fault.New(fault.NotConfigured, "the proxy cannot listen on its port of 127.0.0.1",
-			"name a port that nobody listens on, or none").Because(err)
+			"name a port from 1 to 65535 that nobody listens on, or none").Because(err)
 	}
 	return l, nil
 }

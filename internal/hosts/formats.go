@@ -17,7 +17,7 @@ func all() []host {
 			where: ".mcp.json in the project, for everyone who works on it",
 			steps: []string{
 				"If the file exists, add the entry " + Server + " to its mcpServers.",
-				credentialStep + "export the variables in the shell that starts claude; an unset one counts as unset.",
+				credentialStep + "export the variables in the shell that starts claude; those that you leave out count as unset.",
 				"Check: claude mcp list, or /mcp in a session.",
 			},
 		},

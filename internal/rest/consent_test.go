@@ -35,6 +35,11 @@ func TestConsent(t *testing.T) {
 			t.Fatalf("%s: %s", c.provider, asked.text)
 		}
 		w.refused(http.StatusBadRequest, "invalid_argument", "POST", path, ask(c.provider, ref), "Authorization", other)
+		for who, status := range map[string]int{"": http.StatusFound, me: http.StatusFound, other: http.StatusForbidden, "Bearer bka_nobody": http.StatusForbidden} {
+			if got := w.page(url, who); got != status {
+				t.Errorf("%s: the page answers %q with %d, want %d", c.provider, who, got, status)
+			}
+		}
 		if _, err := simulator.Consent(t.Context(), url, c.grant); err != nil {
 			t.Fatal(err)
 		}
@@ -50,4 +55,23 @@ func TestConsent(t *testing.T) {
 			t.Errorf("the description says nothing of %s", name)
 		}
 	}
+}
+
+// page asks for a consent's page as a browser of who would, and returns the
+// status.
+func (w *world) page(url, who string) int {
+	w.t.Helper()
+	q, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if who != "" {
+		q.Header.Set("Authorization", who)
+	}
+	a, err := http.DefaultTransport.RoundTrip(q) // a redirect is the answer
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	_ = a.Body.Close()
+	return a.StatusCode
 }
