@@ -34,6 +34,9 @@ type Options struct {
 	// Plain are further variables with their values, such as
 	// BANKAUTH_DATA_DIR. They must be settings and must not be secret.
 	Plain map[string]string
+	// Secrets are further variables that hold secrets, such as
+	// BANKAUTH_VAULT_KEY. The block refers to them, as to the credentials.
+	Secrets []string
 }
 
 // Config is the configuration for one host.
@@ -90,8 +93,10 @@ func Block(name string, o Options) (Config, error) {
 		return Config{}, fault.From(err)
 	}
 	steps := slices.Clone(h.steps)
-	if o.Simulate {
+	if len(b.credentials) == 0 {
 		steps = slices.DeleteFunc(steps, func(s string) bool { return strings.HasPrefix(s, credentialStep) })
+	}
+	if o.Simulate {
 		steps = append(steps, "Every provider is simulated and no credentials are needed. For real ones print this again without --simulate.")
 	}
 	return Config{Host: h.name, Title: h.title, Where: h.where, Format: h.format, Body: body, Note: strings.Join(steps, "\n") + "\n"}, nil
@@ -114,10 +119,16 @@ func (o Options) block(h host) (block, error) {
 	}
 	if o.Simulate {
 		b.args = append(b.args, "--simulate")
-		return b, nil
+	} else {
+		for _, provider := range o.Providers {
+			b.addProvider(h, provider)
+		}
 	}
-	for _, provider := range o.Providers {
-		b.addProvider(h, provider)
+	for _, variable := range o.Secrets {
+		if !slices.Contains(declared, variable) || !config.IsSecret(variable) {
+			return block{}, fault.New(fault.InvalidArgument, variable+" is no secret setting of bankauth", "leave it out of the block")
+		}
+		b.addCredential(h, question{variable: variable, title: strings.ReplaceAll(strings.ToLower(variable), "_", " "), secret: true})
 	}
 	return b, nil
 }
@@ -130,9 +141,19 @@ func (b *block) addProvider(h host, provider string) {
 			}
 			continue
 		}
-		b.credentials = append(b.credentials, q)
-		for variable, reference := range h.refer(q.variable, q.secret) {
-			b.env[variable] = reference
-		}
+		b.addCredential(h, q)
+	}
+}
+
+// addCredential has the host refer to the variable of q. The path of a file
+// that holds it stands in the block as it is: bankauth refuses both.
+func (b *block) addCredential(h host, q question) {
+	_, inFile := b.env[q.variable+"_FILE"]
+	if inFile || slices.ContainsFunc(b.credentials, func(c question) bool { return c.variable == q.variable }) {
+		return
+	}
+	b.credentials = append(b.credentials, q)
+	for variable, reference := range h.refer(q.variable, q.secret) {
+		b.env[variable] = reference
 	}
 }
