@@ -135,6 +135,13 @@ func TestExposure(t *testing.T) {
 		t.Errorf("full exposure returns the document's fields: %v", user)
 	}
 	acting := h.ok(schema.CreateAccessToken, fmt.Sprintf(`{"provider":"finapi","grant_type":"password","username":%q,"password":"correct horse battery"}`, user["id"]))
+	example, err := json.Marshal(h.fault(schema.RefreshToken, `{"refresh_token":"x"}`)["example"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := h.fault(schema.RefreshToken, string(example)); f["code"] != "reauthorize" { // nobody gave that refresh token
+		t.Errorf("the example %s is answered %v", example, f)
+	}
 	adopted := h.ok(schema.RefreshToken, fmt.Sprintf(`{"provider":"finapi","refresh_token":%q}`, acting["refresh_token"]))
 	if adopted["token_ref"] == acting["token_ref"] || adopted["refreshable"] != true {
 		t.Errorf("a refresh token that is brought along becomes a record of its own: %v", adopted)

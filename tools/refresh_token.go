@@ -182,6 +182,7 @@ func (s *Set) adopt(ctx context.Context, r *request) (answer, error) {
 	}
 	given := r.args.without("provider", "force", "token_ref", "grant_type")
 	if f := b.Client.Provider().Check(op, g, given, true); f != nil {
+		f.Example = exampleBrought(b.Client.Provider().Name)
 		return nil, f
 	}
 	call := s.newCall(r, op, g, given)

@@ -223,10 +223,19 @@ func (s *Set) Example(tool string) map[string]any {
 // exampleRef is how refresh_token is called.
 func exampleRef() map[string]any { return map[string]any{"token_ref": "tok_…"} }
 
+// exampleBrought is how refresh_token is called, in full exposure, with a
+// refresh token that is not the vault's.
+func exampleBrought(provider string) map[string]any {
+	return map[string]any{"provider": provider, schema.HeldRefreshToken: "example-refresh-token"}
+}
+
 // example is a call of tool that works, with the first provider that serves it.
 func (s *Set) example(tool string) map[string]any {
 	for _, p := range s.all {
 		for _, g := range p.Grants(tool) {
+			if tool == schema.RefreshToken {
+				return exampleBrought(p.Name)
+			}
 			if op, grant, ok := p.Operation(tool, g); ok {
 				return p.Example(op, grant)
 			}
