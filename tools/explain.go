@@ -22,6 +22,9 @@ func (s *Set) Explain(ctx context.Context, principal, tool string, args any) (st
 	}
 	var lines []string
 	calls, err := s.explained(ctx, r, &lines)
+	if err == nil && r.bank.Fault != nil { // a missing credential is none
+		err = r.bank.Fault
+	}
 	if err != nil {
 		return "", err
 	}
