@@ -93,7 +93,7 @@ func (s *Set) explainedConsent(r *request, op *schema.Operation, g *schema.Grant
 func (s *Set) explainedRefresh(ctx context.Context, r *request) ([]providers.Call, error) {
 	ref, ok := r.args.text("token_ref")
 	if !ok {
-		return nil, missingRef()
+		return nil, s.unreadRef(r)
 	}
 	v, err := s.vault(ctx)
 	if err != nil {

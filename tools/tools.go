@@ -196,8 +196,7 @@ func (s *Set) bank(tool string, args arguments) (*Bank, *fault.Fault) {
 			Hint: "tell the user to offer one that has it: BANKAUTH_PROVIDERS lists those that are offered"}
 	}
 	if !ok {
-		return nil, &fault.Fault{Code: fault.InvalidArgument, Message: "the argument provider is missing",
-			Hint: "give provider: " + list(serving), Required: []string{"provider"}, Example: s.example(tool)}
+		return nil, s.unread(tool, "provider", args, "give provider: "+list(serving), s.example(tool))
 	}
 	b := s.banks[name]
 	if b == nil {
