@@ -34,11 +34,11 @@ func (c *configCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	secrets, err := c.keep(p.env, all, plain)
+	refer, err := c.keep(p.env, all, plain)
 	if err != nil {
 		return err
 	}
-	block, err := hosts.Block(c.Client, hosts.Options{Command: command, Providers: namesOf(all), Simulate: c.Simulate, Egress: c.Egress, Plain: plain, Secrets: secrets})
+	block, err := hosts.Block(c.Client, hosts.Options{Command: command, Providers: namesOf(all), Simulate: c.Simulate, Egress: c.Egress, Plain: plain, Refer: refer})
 	if err != nil {
 		return misuse("there is no configuration for a client of that name; there is one for " + strings.Join(hosts.Names(), ", "))
 	}
@@ -98,7 +98,8 @@ func (c *configCommand) pass(env config.Environment, all []*schema.Provider) (ma
 }
 
 // keep adds to plain the files in which settings stand, and returns the
-// variables whose secret stands in the environment itself.
+// variables to which the block must refer: those that hold a secret, and those
+// that name no file, which may be a secret in the wrong variable.
 func (c *configCommand) keep(env config.Environment, all []*schema.Provider, plain map[string]string) ([]string, error) {
 	providers := namesOf(all)
 	if c.Simulate {
@@ -107,21 +108,23 @@ func (c *configCommand) keep(env config.Environment, all []*schema.Provider, pla
 			return nil, nil // and the vault is a throw-away one
 		}
 	}
-	var secrets []string
+	var refer []string
 	for _, name := range config.InFiles(providers) {
-		if file, ok := env.Lookup(name + "_FILE"); ok {
-			path, err := env.Path(file)
-			if err != nil {
-				return nil, err
-			}
-			plain[name+"_FILE"] = path
-			continue
+		file, inFile := env.Lookup(name + "_FILE")
+		path, err := env.Path(file)
+		if err != nil {
+			return nil, err
 		}
-		if env.Has(name) && config.IsSecret(name) {
-			secrets = append(secrets, name)
+		switch info, err := os.Stat(path); {
+		case inFile && err == nil && info.Mode().IsRegular():
+			plain[name+"_FILE"] = path
+		case inFile:
+			refer = append(refer, name+"_FILE")
+		case env.Has(name) && config.IsSecret(name):
+			refer = append(refer, name)
 		}
 	}
-	return secrets, nil
+	return refer, nil
 }
 
 // thisProgram returns the path of the running program, and a note where it

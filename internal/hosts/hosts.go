@@ -8,6 +8,7 @@
 package hosts
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -34,9 +35,9 @@ type Options struct {
 	// Plain are further variables with their values, such as
 	// BANKAUTH_DATA_DIR. They must be settings and must not be secret.
 	Plain map[string]string
-	// Secrets are further variables that hold secrets, such as
-	// BANKAUTH_VAULT_KEY. The block refers to them, as to the credentials.
-	Secrets []string
+	// Refer names further settings whose values must not stand in the block, such
+	// as BANKAUTH_VAULT_KEY: it refers to them, as to the credentials.
+	Refer []string
 }
 
 // Config is the configuration for one host.
@@ -65,6 +66,7 @@ type block struct {
 	args        []string
 	env         map[string]string // plain values and references
 	credentials []question        // in the order of the providers
+	inFiles     []string          // settings that stand in a file
 }
 
 // Names returns the hosts that Block knows.
@@ -114,6 +116,11 @@ func (o Options) block(h host) (block, error) {
 		}
 		b.env[variable] = value
 	}
+	for _, variable := range slices.AppendSeq(slices.Clone(o.Refer), maps.Keys(o.Plain)) {
+		if name, inFile := strings.CutSuffix(variable, "_FILE"); inFile {
+			b.inFiles = append(b.inFiles, name)
+		}
+	}
 	if o.Egress {
 		b.args = append(b.args, "--egress")
 	}
@@ -124,11 +131,11 @@ func (o Options) block(h host) (block, error) {
 			b.addProvider(h, provider)
 		}
 	}
-	for _, variable := range o.Secrets {
-		if !slices.Contains(declared, variable) || !config.IsSecret(variable) {
-			return block{}, fault.New(fault.InvalidArgument, variable+" is no secret setting of bankauth", "leave it out of the block")
+	for _, variable := range o.Refer {
+		if !slices.Contains(declared, variable) {
+			return block{}, fault.New(fault.InvalidArgument, variable+" is no setting of bankauth", "leave it out of the block")
 		}
-		b.addCredential(h, question{variable: variable, title: strings.ReplaceAll(strings.ToLower(variable), "_", " "), secret: true})
+		b.addCredential(h, question{variable: variable, title: strings.ReplaceAll(strings.ToLower(variable), "_", " "), secret: config.IsSecret(variable)})
 	}
 	return b, nil
 }
@@ -145,11 +152,10 @@ func (b *block) addProvider(h host, provider string) {
 	}
 }
 
-// addCredential has the host refer to the variable of q. The path of a file
-// that holds it stands in the block as it is: bankauth refuses both.
+// addCredential has the host refer to the variable of q, unless the block has
+// its …_FILE: bankauth refuses both.
 func (b *block) addCredential(h host, q question) {
-	_, inFile := b.env[q.variable+"_FILE"]
-	if inFile || slices.ContainsFunc(b.credentials, func(c question) bool { return c.variable == q.variable }) {
+	if slices.Contains(b.inFiles, q.variable) || slices.ContainsFunc(b.credentials, func(c question) bool { return c.variable == q.variable }) {
 		return
 	}
 	b.credentials = append(b.credentials, q)

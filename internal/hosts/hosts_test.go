@@ -162,9 +162,9 @@ func TestVisualStudioCodeAsks(t *testing.T) {
 func TestWhatIsSetIsPassedOn(t *testing.T) {
 	o := live()
 	o.Plain["FINTECTURE_CLIENT_ID_FILE"], o.Plain["FINTECTURE_CLIENT_SECRET_FILE"] = "/run/id", "/run/secret"
-	o.Secrets = []string{"FINTECTURE_PRIVATE_KEY", "BANKAUTH_STORE", "BANKAUTH_VAULT_KEY"}
+	o.Refer = []string{"MY_BANK_CLIENT_SECRET_FILE", "FINTECTURE_PRIVATE_KEY", "BANKAUTH_STORE", "BANKAUTH_VAULT_KEY"}
 	simulate := simulated()
-	simulate.Secrets = []string{"BANKAUTH_VAULT_KEY"}
+	simulate.Refer = []string{"BANKAUTH_VAULT_KEY"}
 	for _, name := range hosts.Names() {
 		c := block(t, name, o)
 		golden(t, name+"-set."+c.Format, string(c.Body))
@@ -207,8 +207,8 @@ func TestBlockRefused(t *testing.T) {
 		o.Plain = map[string]string{variable: "canary"}
 		return o
 	}
-	secret := live()
-	secret.Secrets = []string{"MY_BANK_ENVIRONMENT"}
+	refer := live()
+	refer.Refer = []string{"PATH"}
 	for name, c := range map[string]struct {
 		host string
 		o    hosts.Options
@@ -219,7 +219,7 @@ func TestBlockRefused(t *testing.T) {
 		"vault key":    {"cursor", with("BANKAUTH_VAULT_KEY"), "BANKAUTH_VAULT_KEY"},
 		"store":        {"cursor", with("BANKAUTH_STORE"), "BANKAUTH_STORE"},
 		"no setting":   {"cursor", with("PATH"), "PATH"},
-		"no secret":    {"cursor", secret, "MY_BANK_ENVIRONMENT"},
+		"no setting 2": {"cursor", refer, "PATH"},
 		"no command":   {"cursor", hosts.Options{}, "whole path"},
 	} {
 		_, err := hosts.Block(c.host, c.o)
