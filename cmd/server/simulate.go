@@ -18,6 +18,11 @@ type simulateCommand struct {
 	simulator.Switches `embed:"" group:"What the providers' documents leave open"`
 }
 
+// Help is what kong prints below the summary.
+func (c *simulateCommand) Help() string {
+	return "Tests set faults below /_simulator/ on each port: docs/simulator.md."
+}
+
 // check refuses values that kong takes and no provider could have.
 func (c *simulateCommand) check() error {
 	const see = "; see `bankauth simulate --help`"
