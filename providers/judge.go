@@ -55,14 +55,14 @@ func (c *Client) rule(call *Call, status int, code string) *schema.Rule {
 	if r := fitting(c.provider.Errors.Rules, call, status, code); r != nil || code == "" {
 		return r
 	}
-	return fitting(standard(), call, status, code)
+	return fitting(c.standard(), call, status, code)
 }
 
 // standard is what the codes of RFC 6749 §5.2 mean where no rule of the
 // provider's says more.
-func standard() []schema.Rule {
+func (c *Client) standard() []schema.Rule {
 	return []schema.Rule{
-		{Code: "invalid_client", Fault: fault.CredentialsRejected, Say: "the provider refused the client credentials", Hint: "check the client id, the client secret and the environment"},
+		{Code: "invalid_client", Fault: fault.CredentialsRejected, Say: "the provider refused the client credentials", Hint: c.lookAtCredentials()},
 		{Code: "unauthorized_client", Fault: fault.CredentialsRejected, Say: "the provider does not let this client use this grant", Hint: "use another grant_type, or have the provider allow it"},
 		{Code: "invalid_grant", Tool: schema.RefreshToken, Fault: fault.Reauthorize, Say: "the refresh token is no longer valid", Hint: "call create_access_token again; the user has to consent anew"},
 		{Code: "invalid_grant", Fault: fault.Reauthorize, Say: "the provider does not accept this grant: it is wrong, spent or expired", Hint: "get a new one, such as a new authorization code, and call again"},
@@ -134,9 +134,7 @@ func (c *Client) byStatus(status int) *fault.Fault {
 		return fault.New(fault.Unavailable, p.Title+" sends us to another address, where bankauth does not go",
 			"check "+settings+"; the address must be the one that answers itself")
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		return fault.New(fault.CredentialsRejected, p.Title+" refused the credentials of the "+c.environment+" environment",
-			"check "+variable(p, "CLIENT_ID")+words(p.Credentials.ClientID)+", "+variable(p, "CLIENT_SECRET")+
-				words(p.Credentials.ClientSecret)+" and that both belong to "+variable(p, "ENVIRONMENT")+help(p))
+		return fault.New(fault.CredentialsRejected, p.Title+" refused the credentials of the "+c.environment+" environment", c.lookAtCredentials())
 	case status == http.StatusRequestTimeout || status == http.StatusTooEarly:
 		return fault.New(fault.Uncertain, p.Title+" gave the request up before it was done", "call again")
 	case status == http.StatusNotFound || status == http.StatusMethodNotAllowed || status == http.StatusUnsupportedMediaType:
@@ -151,6 +149,13 @@ func (c *Client) byStatus(status int) *fault.Fault {
 	}
 	return fault.New(fault.Uncertain, p.Title+" failed while it had the request (HTTP "+strconv.Itoa(status)+")",
 		"call again; it may or may not have been carried out")
+}
+
+// lookAtCredentials is what there is to do where they are refused.
+func (c *Client) lookAtCredentials() string {
+	p := c.provider
+	return "check " + variable(p, "CLIENT_ID") + words(p.Credentials.ClientID) + ", " + variable(p, "CLIENT_SECRET") +
+		words(p.Credentials.ClientSecret) + " and that both belong to " + variable(p, "ENVIRONMENT") + help(p)
 }
 
 // unsent makes the fault of a request to which no answer came.

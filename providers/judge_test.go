@@ -153,5 +153,8 @@ func TestStandardCodes(t *testing.T) {
 		if f == nil || f.Code != want || f.ProviderCode != "" {
 			t.Errorf("%s: got %+v, want %s", code, f, want)
 		}
+		if code == "invalid_client" && (f == nil || !strings.Contains(f.Hint, "FLINKS_CLIENT_ID (client_id), FLINKS_CLIENT_SECRET (client_secret) and that both belong to FLINKS_ENVIRONMENT")) {
+			t.Errorf("%s: the hint names no variables: %+v", code, f)
+		}
 	}
 }

@@ -52,7 +52,8 @@ func CompileBundled() ([]*Provider, error) {
 
 // Dir reads further providers from a folder: NAME.overlay.yaml (or .yml) and
 // beside it NAME.yaml, NAME.yml or NAME.json, in the order of their names. A
-// document without an overlay is a mistake: it would silently not be there.
+// document without an overlay is a mistake: it would silently not be there. So
+// is a provider that is called like a bundled one.
 func Dir(dir string) ([]*Provider, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -87,6 +88,10 @@ func Dir(dir string) ([]*Provider, error) {
 		p, err := dirProvider(dir, overlay, documents[name])
 		if err != nil {
 			wrong = append(wrong, err)
+			continue
+		}
+		if slices.ContainsFunc(compiled, func(b *Provider) bool { return b.Name == p.Name }) {
+			wrong.add(overlay, nameLine(overlay), "the provider %q comes with bankauth already; give this one another name", p.Name)
 			continue
 		}
 		if other := described[p.Name]; other != "" {

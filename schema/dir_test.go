@@ -41,6 +41,8 @@ func TestDir(t *testing.T) {
 		{"no document", map[string]string{"bank.overlay.yaml": overlay}, nil, []string{"bank.overlay.yaml: its document bank.yaml is missing"}},
 		{"two documents", map[string]string{"bank.yaml": doc, "bank.json": "{}", "bank.overlay.yaml": overlay}, nil, []string{"bank.yaml: bank.json describes the same provider; keep one of them"}},
 		{"one name twice", map[string]string{"a.yaml": doc, "a.overlay.yaml": overlay, "b.yaml": doc, "b.overlay.yaml": overlay}, nil, []string{"b.overlay.yaml:7: the provider \"bank\" is described by DIR/a.overlay.yaml already"}},
+		{"the name of a bundled one", map[string]string{"a.yaml": doc, "a.overlay.yaml": strings.Replace(overlay, "name: bank", "name: flinks", 1)}, nil, []string{
+			"a.overlay.yaml:7: the provider \"flinks\" comes with bankauth already; give this one another name"}},
 		{"all mistakes at once", map[string]string{"a.yaml": "x", "a.overlay.yaml": overlay, "b.yaml": doc, "b.overlay.yaml": "x", "c.yaml": doc}, nil, []string{
 			"a.yaml:1: this is not an OpenAPI document: it must begin with openapi: 3.1.0 or so",
 			"b.overlay.yaml:1: this is not an OpenAPI Overlay: it must begin with overlay: 1.0.0",

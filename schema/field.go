@@ -25,6 +25,7 @@ type field struct {
 	grants   []string     // nil: all
 	required bool
 	hide     bool
+	choice   bool // oneOf or anyOf: what fits it cannot be said in one argument
 }
 
 func (f *field) belongs(grant string) bool {
@@ -109,7 +110,7 @@ func (r *reader) field(at place, name string, proxy *base.SchemaProxy) *field {
 		r.refuse(at, "the property %q cannot be resolved", name)
 		return nil
 	}
-	f := &field{at: at, proxy: proxy, Field: Field{Name: name, Argument: name, Description: oneLine(s.Description), line: r.written.line(at.path...)}}
+	f := &field{at: at, proxy: proxy, choice: len(s.OneOf)+len(s.AnyOf) > 0, Field: Field{Name: name, Argument: name, Description: oneLine(s.Description), line: r.written.line(at.path...)}}
 	types := slices.DeleteFunc(slices.Clone(s.Type), func(t string) bool { return t == "null" })
 	if len(types) == 1 && slices.Contains([]string{"string", "integer", "number", "boolean"}, types[0]) {
 		f.Type = types[0]

@@ -154,6 +154,10 @@ func (r *reader) arguments(at place, tool string, g *Grant, fields []*field, req
 			g.Secrets = append(g.Secrets, f.Argument)
 			continue
 		}
+		if f.choice && tool != RefreshToken && tool != Revoke {
+			r.refuse(f.at, "the property %q is a choice (oneOf, anyOf); let the overlay resolve it: remove the choice and say one type, or hide it", f.Name)
+			continue
+		}
 		if f.Type == "" {
 			if needed {
 				r.refuse(f.at, "the property %q is no text, number or boolean, so it cannot be an argument", f.Name)

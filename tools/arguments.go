@@ -115,6 +115,19 @@ func (a arguments) only(tool string, example map[string]any, names ...string) *f
 	return &fault.Fault{Code: fault.InvalidArgument, Message: message, Hint: "its arguments are " + list(names), NotAllowed: foreign, Example: example}
 }
 
+// unread says why a call does not give name, a text that it needs: something
+// else is called nearly so, it is no text, or it is not there.
+func (s *Set) unread(tool, name string, args arguments, hint string, example map[string]any) *fault.Fault {
+	if f := args.only(tool, example, s.argumentNames(tool)...); f != nil {
+		return f
+	}
+	f := &fault.Fault{Code: fault.InvalidArgument, Message: name + " must be a string", Hint: hint, Example: example}
+	if !args.has(name) {
+		f.Message, f.Required = "the argument "+name+" is missing", []string{name}
+	}
+	return f
+}
+
 // nearest returns the name that differs least from what was given, or "".
 func nearest(given string, names []string) string {
 	best, least := "", 3
@@ -168,7 +181,9 @@ func (s *Set) grant(b *Bank, args arguments) (*schema.Operation, *schema.Grant, 
 		f.Message, f.Hint = "a token is renewed with the tool refresh_token", "call refresh_token with the token_ref that create_access_token gave"
 		f.Example = exampleRef()
 	case !ok:
-		f.Message, f.Required = "the argument grant_type is missing", []string{"grant_type"}
+		unread := s.unread(schema.CreateAccessToken, "grant_type", args, f.Hint, f.Example)
+		unread.Provider = p.Name
+		return nil, nil, unread
 	case s.knows(name):
 		f.Code, f.Message = fault.Unsupported, p.Name+" does not offer grant_type="+name
 	default:

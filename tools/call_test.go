@@ -60,6 +60,13 @@ func TestCorrectiveErrors(t *testing.T) {
 		{"too long", schema.CreateUser, fmt.Sprintf(`{"provider":"finapi","id":%q}`, "CANARY"+strings.Repeat("x", 40)), "invalid_argument", "at most 36 characters"},
 		{"force that is no boolean", schema.CreateAccessToken, `{"provider":"flinks","grant_type":"client_credentials","force":"CANARY"}`, "invalid_argument", "force must be true or false"},
 		{"no token_ref", schema.RefreshToken, `{}`, "invalid_argument", "token_ref is missing"},
+		{"provider of a wrong type", schema.CreateAccessToken, `{"provider":5,"grant_type":"password"}`, "invalid_argument", "provider must be a string"},
+		{"provider with a capital", schema.CreateUser, `{"Provider":"finapi"}`, "invalid_argument", "create_user has no argument Provider; did you mean provider?"},
+		{"provider and another name", schema.CreateAccessToken, `{"bank":"CANARY"}`, "invalid_argument", "create_access_token has no argument bank"},
+		{"grant of a wrong type", schema.CreateAccessToken, `{"provider":"flinks","grant_type":["CANARY"]}`, "invalid_argument", "grant_type must be a string"},
+		{"grant with capitals", schema.CreateAccessToken, `{"provider":"flinks","Grant_Type":"CANARY"}`, "invalid_argument", "no argument Grant_Type; did you mean grant_type?"},
+		{"consent_ref of a wrong type", schema.CreateAccessToken, `{"provider":"flinks","grant_type":"authorization_code","consent_ref":5}`, "invalid_argument", "consent_ref must be a string"},
+		{"token_ref of a wrong type", schema.RefreshToken, `{"token_ref":5}`, "invalid_argument", "token_ref must be a string"},
 		{"unknown token_ref", schema.RefreshToken, `{"token_ref":"tok_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}`, "invalid_argument", ""},
 		{"broken token_ref", schema.RefreshToken, `{"token_ref":"CANARY"}`, "invalid_argument", ""},
 		{"unknown tool", "CANARY", `{}`, "invalid_argument", "no such tool"},
@@ -135,6 +142,13 @@ func TestExposure(t *testing.T) {
 		t.Errorf("full exposure returns the document's fields: %v", user)
 	}
 	acting := h.ok(schema.CreateAccessToken, fmt.Sprintf(`{"provider":"finapi","grant_type":"password","username":%q,"password":"correct horse battery"}`, user["id"]))
+	example, err := json.Marshal(h.fault(schema.RefreshToken, `{"refresh_token":"x"}`)["example"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := h.fault(schema.RefreshToken, string(example)); f["code"] != "reauthorize" { // nobody gave that refresh token
+		t.Errorf("the example %s is answered %v", example, f)
+	}
 	adopted := h.ok(schema.RefreshToken, fmt.Sprintf(`{"provider":"finapi","refresh_token":%q}`, acting["refresh_token"]))
 	if adopted["token_ref"] == acting["token_ref"] || adopted["refreshable"] != true {
 		t.Errorf("a refresh token that is brought along becomes a record of its own: %v", adopted)

@@ -28,6 +28,9 @@ func (s *Set) consent(ctx context.Context, r *request, op *schema.Operation, g *
 	if ref, ok := r.args.text(argumentRef); ok {
 		return s.consented(ctx, r, ref)
 	}
+	if r.args.has(argumentRef) {
+		return nil, s.unread(r.tool, argumentRef, r.args, "give the consent_ref of consent_required as it is, or leave it out", nil)
+	}
 	request, err := json.Marshal(pendingCall{Arguments: r.args, Correlation: r.correlation, Client: clientOf(r.bank)})
 	if err != nil {
 		return nil, err

@@ -31,7 +31,6 @@ type Tool struct {
 const (
 	mostDescription = 1024
 	mostList        = 5850 // bytes of the tools in a tools/list; its envelope comes on top
-	mostFull        = 6800 // the same in full exposure, which programs read
 )
 
 // A list that is over the budget gives up, in this order, what can be had
@@ -90,10 +89,12 @@ func (s *Set) words() []words {
 	if s.o.Egress != nil {
 		create.after = "Call the API at egress_url, with token_ref as bearer. " + create.after
 	}
-	if s.full() {
+	if s.full() { // for programs: its further arguments and fields need the room
+		create.about = "Obtain an OAuth access token from a provider. authorization_code without code: the user is asked to consent."
+		user.about = "Create a user at a provider. The client token it needs is fetched by the server."
 		refresh.before[0].Required = false
 		provider.Required = false
-		provider.Description = "Only with refresh_token in place of token_ref."
+		provider.Description = "With refresh_token."
 		refresh.before = append(refresh.before, provider)
 	}
 	return []words{create, refresh, user}
@@ -133,10 +134,6 @@ func (s *Set) describe() ([]Tool, error) {
 		}
 		pubs = append(pubs, pub)
 	}
-	most := mostList
-	if s.full() {
-		most = mostFull
-	}
 	for save := spendAll; ; save++ {
 		var tools []Tool
 		size := 0
@@ -152,7 +149,7 @@ func (s *Set) describe() ([]Tool, error) {
 			tools = append(tools, t)
 			size += len(b)
 		}
-		if size <= most || save == mostThrift {
+		if size <= mostList || save == mostThrift {
 			return tools, nil
 		}
 	}

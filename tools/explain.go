@@ -22,6 +22,9 @@ func (s *Set) Explain(ctx context.Context, principal, tool string, args any) (st
 	}
 	var lines []string
 	calls, err := s.explained(ctx, r, &lines)
+	if err == nil && r.bank.Fault != nil { // a missing credential is none
+		err = r.bank.Fault
+	}
 	if err != nil {
 		return "", err
 	}
@@ -90,7 +93,7 @@ func (s *Set) explainedConsent(r *request, op *schema.Operation, g *schema.Grant
 func (s *Set) explainedRefresh(ctx context.Context, r *request) ([]providers.Call, error) {
 	ref, ok := r.args.text("token_ref")
 	if !ok {
-		return nil, missingRef()
+		return nil, s.unreadRef(r)
 	}
 	v, err := s.vault(ctx)
 	if err != nil {

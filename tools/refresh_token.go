@@ -32,7 +32,7 @@ func (s *Set) refreshToken(ctx context.Context, r *request) (answer, error) {
 	}
 	ref, ok := r.args.text("token_ref")
 	if !ok {
-		return nil, missingRef()
+		return nil, s.unreadRef(r)
 	}
 	v, err := s.vault(ctx)
 	if err != nil {
@@ -69,9 +69,8 @@ func (s *Set) freshen(ctx context.Context, r *request, v *vault.Vault, ref strin
 	return rec, reused, more, err
 }
 
-func missingRef() *fault.Fault {
-	return &fault.Fault{Code: fault.InvalidArgument, Message: "the argument token_ref is missing",
-		Hint: "give the token_ref that create_access_token returned", Required: []string{"token_ref"}, Example: exampleRef()}
+func (s *Set) unreadRef(r *request) *fault.Fault {
+	return s.unread(r.tool, "token_ref", r.args, "give the token_ref that create_access_token returned", exampleRef())
 }
 
 func noRefreshToken() *fault.Fault {
@@ -182,6 +181,7 @@ func (s *Set) adopt(ctx context.Context, r *request) (answer, error) {
 	}
 	given := r.args.without("provider", "force", "token_ref", "grant_type")
 	if f := b.Client.Provider().Check(op, g, given, true); f != nil {
+		f.Example = exampleBrought(b.Client.Provider().Name)
 		return nil, f
 	}
 	call := s.newCall(r, op, g, given)

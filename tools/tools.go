@@ -196,8 +196,7 @@ func (s *Set) bank(tool string, args arguments) (*Bank, *fault.Fault) {
 			Hint: "tell the user to offer one that has it: BANKAUTH_PROVIDERS lists those that are offered"}
 	}
 	if !ok {
-		return nil, &fault.Fault{Code: fault.InvalidArgument, Message: "the argument provider is missing",
-			Hint: "give provider: " + list(serving), Required: []string{"provider"}, Example: s.example(tool)}
+		return nil, s.unread(tool, "provider", args, "give provider: "+list(serving), s.example(tool))
 	}
 	b := s.banks[name]
 	if b == nil {
@@ -223,10 +222,19 @@ func (s *Set) Example(tool string) map[string]any {
 // exampleRef is how refresh_token is called.
 func exampleRef() map[string]any { return map[string]any{"token_ref": "tok_…"} }
 
+// exampleBrought is how refresh_token is called, in full exposure, with a
+// refresh token that is not the vault's.
+func exampleBrought(provider string) map[string]any {
+	return map[string]any{"provider": provider, schema.HeldRefreshToken: "example-refresh-token"}
+}
+
 // example is a call of tool that works, with the first provider that serves it.
 func (s *Set) example(tool string) map[string]any {
 	for _, p := range s.all {
 		for _, g := range p.Grants(tool) {
+			if tool == schema.RefreshToken {
+				return exampleBrought(p.Name)
+			}
 			if op, grant, ok := p.Operation(tool, g); ok {
 				return p.Example(op, grant)
 			}

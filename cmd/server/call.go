@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/alecthomas/kong"
+
 	"bankauth/internal/config"
 	"bankauth/tools"
 )
@@ -28,6 +30,36 @@ func (c *callCommand) Help() string {
 	return "Ends with 0 when the tool did its work, 1 when it answered with an error, 2 when the command line or a setting is wrong. " +
 		"The result is JSON on stdout either way.\n\n" +
 		"Example:\n\n  bankauth call --simulate create_access_token provider=flinks grant_type=client_credentials"
+}
+
+// flagsFirst puts the flags of `call` before its arguments: kong takes no
+// argument more once a flag has come between them.
+func flagsFirst(parser *kong.Kong, args []string) []string {
+	i := slices.IndexFunc(parser.Model.Children, func(n *kong.Node) bool { return n.Name == "call" })
+	if i < 0 || len(args) == 0 || args[0] != "call" {
+		return args
+	}
+	wantsValue := map[string]bool{}
+	for _, group := range parser.Model.Children[i].AllFlags(false) {
+		for _, f := range group {
+			wantsValue["--"+f.Name] = !f.IsBool()
+		}
+	}
+	flags, rest := []string{"call"}, []string(nil)
+	for i := 1; i < len(args); i++ {
+		switch {
+		case args[i] == "--":
+			return slices.Concat(flags, []string{"--"}, rest, args[i+1:])
+		case !strings.HasPrefix(args[i], "-") || args[i] == "-":
+			rest = append(rest, args[i])
+		case wantsValue[args[i]] && i+1 < len(args):
+			flags = append(flags, args[i], args[i+1])
+			i++
+		default:
+			flags = append(flags, args[i])
+		}
+	}
+	return append(flags, rest...)
 }
 
 // Run makes the call.

@@ -85,7 +85,7 @@ func run(ctx context.Context, args, environ []string, in io.Reader, out, errw io
 	if len(args) == 0 {
 		return p.noCommand(parser)
 	}
-	chosen, err := parser.Parse(config.Args(usual(args)))
+	chosen, err := parser.Parse(flagsFirst(parser, config.Args(usual(args))))
 	switch {
 	case errors.Is(err, errHelped):
 		return exitOK

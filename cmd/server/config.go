@@ -34,7 +34,11 @@ func (c *configCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	block, err := hosts.Block(c.Client, hosts.Options{Command: command, Providers: namesOf(all), Simulate: c.Simulate, Egress: c.Egress, Plain: plain})
+	refer, err := c.keep(p.env, all, plain)
+	if err != nil {
+		return err
+	}
+	block, err := hosts.Block(c.Client, hosts.Options{Command: command, Providers: namesOf(all), Simulate: c.Simulate, Egress: c.Egress, Plain: plain, Refer: refer})
 	if err != nil {
 		return misuse("there is no configuration for a client of that name; there is one for " + strings.Join(hosts.Names(), ", "))
 	}
@@ -50,14 +54,6 @@ func (c *configCommand) Run(p *process) error {
 func (c *configCommand) pass(env config.Environment, all []*schema.Provider) (map[string]string, error) {
 	plain := map[string]string{}
 	for _, p := range all {
-		if key := config.Prefix(p.Name) + "_PRIVATE_KEY_FILE"; !c.Simulate && env.Has(key) {
-			file, _ := env.Lookup(key)
-			path, err := env.Path(file)
-			if err != nil {
-				return nil, err
-			}
-			plain[key] = path
-		}
 		environment, base := config.Prefix(p.Name)+"_ENVIRONMENT", config.Prefix(p.Name)+"_BASE_URL"
 		if c.Simulate || !env.Has(environment) && !env.Has(base) {
 			continue
@@ -91,10 +87,44 @@ func (c *configCommand) pass(env config.Environment, all []*schema.Provider) (ma
 	if c.ConsentListen != "" {
 		plain["BANKAUTH_CONSENT_LISTEN"] = c.ConsentListen
 	}
-	if c.Expose != config.ExposeHandle {
-		plain["BANKAUTH_EXPOSE"] = c.Expose
+	for _, set := range []struct{ variable, value, fallback string }{
+		{"BANKAUTH_EXPOSE", c.Expose, config.ExposeHandle}, {"BANKAUTH_LOG_LEVEL", c.LogLevel, "warn"}, {"BANKAUTH_LOG_FORMAT", c.LogFormat, "auto"},
+	} {
+		if set.value != set.fallback {
+			plain[set.variable] = set.value
+		}
 	}
 	return plain, nil
+}
+
+// keep adds to plain the files in which settings stand, and returns the
+// variables to which the block must refer: those that hold a secret, and those
+// that name no file, which may be a secret in the wrong variable.
+func (c *configCommand) keep(env config.Environment, all []*schema.Provider, plain map[string]string) ([]string, error) {
+	providers := namesOf(all)
+	if c.Simulate {
+		providers = nil // their credentials are made up
+		if c.DataDir == "" {
+			return nil, nil // and the vault is a throw-away one
+		}
+	}
+	var refer []string
+	for _, name := range config.InFiles(providers) {
+		file, inFile := env.Lookup(name + "_FILE")
+		path, err := env.Path(file)
+		if err != nil {
+			return nil, err
+		}
+		switch info, err := os.Stat(path); {
+		case inFile && err == nil && info.Mode().IsRegular():
+			plain[name+"_FILE"] = path
+		case inFile:
+			refer = append(refer, name+"_FILE")
+		case env.Has(name) && config.IsSecret(name):
+			refer = append(refer, name)
+		}
+	}
+	return refer, nil
 }
 
 // thisProgram returns the path of the running program, and a note where it

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -130,8 +131,12 @@ func (c *doctorCommand) documents(env config.Environment) ([]*schema.Provider, [
 	}
 	var checks []check
 	if lines := mistakes(err); len(lines) > 0 {
+		fix := "mend the file and run doctor again; openapi/README.md says what an overlay holds"
+		if dir, err := env.Path(c.ProviderDir); err == nil && !readable(dir) {
+			fix = "set BANKAUTH_PROVIDER_DIR to a folder that is there and that you may read, or unset it"
+		}
 		for _, line := range lines {
-			checks = append(checks, needs("documents", line, "mend the file and run doctor again; openapi/README.md says what an overlay holds"))
+			checks = append(checks, needs("documents", line, fix))
 		}
 	} else {
 		checks = append(checks, broken("documents", err))
@@ -141,6 +146,11 @@ func (c *doctorCommand) documents(env config.Environment) ([]*schema.Provider, [
 		checks = append(checks, broken("documents", err))
 	}
 	return all, checks
+}
+
+func readable(dir string) bool {
+	_, err := os.ReadDir(dir)
+	return err == nil
 }
 
 // leftOut says which described providers a simulated server does not offer,

@@ -89,6 +89,9 @@ func (c *doctorCommand) providers(env config.Environment, all []*schema.Provider
 			checks = append(checks, c.consent(env, client)...)
 		}
 	}
+	if _, err := c.ConsentAddress(); err != nil {
+		checks = append(checks, broken("consent", err))
+	}
 	if usable == 0 && len(all) > 0 {
 		checks = append(checks, needs("providers", "no provider is configured",
 			"to try without credentials: `bankauth demo`, or start the server with --simulate\n"+
@@ -114,7 +117,7 @@ func (c *doctorCommand) consent(env config.Environment, client *providers.Client
 	}
 	address, err := c.ConsentAddress()
 	if err != nil {
-		return []check{broken(p.Name, err)}
+		return nil // said once, for all of them
 	}
 	found := []check{ok(p.Name, "consents come back to "+consent.RedirectURI("http://"+address)+"; the provider must know this redirect URI")}
 	if public, ok := env.Lookup("BANKAUTH_PUBLIC_URL"); ok {

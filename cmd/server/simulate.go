@@ -18,9 +18,34 @@ type simulateCommand struct {
 	simulator.Switches `embed:"" group:"What the providers' documents leave open"`
 }
 
+// Help is what kong prints below the summary.
+func (c *simulateCommand) Help() string {
+	return "Tests set faults below /_simulator/ on each port: docs/simulator.md."
+}
+
+// check refuses values that kong takes and no provider could have.
+func (c *simulateCommand) check() error {
+	const see = "; see `bankauth simulate --help`"
+	for _, p := range []struct {
+		flag string
+		port int
+	}{{"--fintecture-port", c.FintecturePort}, {"--flinks-port", c.FlinksPort}, {"--finapi-port", c.FinAPIPort}} {
+		if p.port < 0 || p.port > 65535 {
+			return misuse(p.flag + " must be a port, 1 to 65535, or 0 for any free one" + see)
+		}
+	}
+	if flag := c.Negative(); flag != "" {
+		return misuse("--" + flag + " must not be negative" + see)
+	}
+	return nil
+}
+
 // Run serves until a signal comes. The variables with which bankauth finds
 // the simulator are on stdout before the first request is served.
 func (c *simulateCommand) Run(ctx context.Context, p *process) error {
+	if err := c.check(); err != nil {
+		return err
+	}
 	s, err := simulator.Start(ctx, simulator.Options{Switches: c.Switches, Ports: map[string]int{
 		simulator.NameFintecture: c.FintecturePort, simulator.NameFlinks: c.FlinksPort, simulator.NameFinAPI: c.FinAPIPort}})
 	if err != nil {

@@ -79,6 +79,25 @@ func Variables(providers []string) []string {
 	return names
 }
 
+// InFiles returns the variables of the given providers and of Settings in whose
+// place a NAME_FILE may name a file.
+func InFiles(providers []string) []string {
+	var names []string
+	for _, provider := range providers {
+		names = appendInFiles(names, Prefix(provider)+"_", rowsOf(reflect.TypeFor[providerSettings]()))
+	}
+	return appendInFiles(names, "", rowsOf(reflect.TypeFor[Settings]()))
+}
+
+func appendInFiles(names []string, prefix string, rows []Row) []string {
+	for _, row := range rows {
+		if row.File {
+			names = append(names, prefix+row.Variable)
+		}
+	}
+	return names
+}
+
 // IsSecret reports whether the variable name is declared to hold a secret. A
 // variable that names a file does not hold one.
 func IsSecret(name string) bool {

@@ -8,6 +8,7 @@
 package hosts
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -34,6 +35,9 @@ type Options struct {
 	// Plain are further variables with their values, such as
 	// BANKAUTH_DATA_DIR. They must be settings and must not be secret.
 	Plain map[string]string
+	// Refer names further settings whose values must not stand in the block, such
+	// as BANKAUTH_VAULT_KEY: it refers to them, as to the credentials.
+	Refer []string
 }
 
 // Config is the configuration for one host.
@@ -62,6 +66,7 @@ type block struct {
 	args        []string
 	env         map[string]string // plain values and references
 	credentials []question        // in the order of the providers
+	inFiles     []string          // settings that stand in a file
 }
 
 // Names returns the hosts that Block knows.
@@ -90,8 +95,10 @@ func Block(name string, o Options) (Config, error) {
 		return Config{}, fault.From(err)
 	}
 	steps := slices.Clone(h.steps)
-	if o.Simulate {
+	if len(b.credentials) == 0 {
 		steps = slices.DeleteFunc(steps, func(s string) bool { return strings.HasPrefix(s, credentialStep) })
+	}
+	if o.Simulate {
 		steps = append(steps, "Every provider is simulated and no credentials are needed. For real ones print this again without --simulate.")
 	}
 	return Config{Host: h.name, Title: h.title, Where: h.where, Format: h.format, Body: body, Note: strings.Join(steps, "\n") + "\n"}, nil
@@ -109,15 +116,26 @@ func (o Options) block(h host) (block, error) {
 		}
 		b.env[variable] = value
 	}
+	for _, variable := range slices.AppendSeq(slices.Clone(o.Refer), maps.Keys(o.Plain)) {
+		if name, inFile := strings.CutSuffix(variable, "_FILE"); inFile {
+			b.inFiles = append(b.inFiles, name)
+		}
+	}
 	if o.Egress {
 		b.args = append(b.args, "--egress")
 	}
 	if o.Simulate {
 		b.args = append(b.args, "--simulate")
-		return b, nil
+	} else {
+		for _, provider := range o.Providers {
+			b.addProvider(h, provider)
+		}
 	}
-	for _, provider := range o.Providers {
-		b.addProvider(h, provider)
+	for _, variable := range o.Refer {
+		if !slices.Contains(declared, variable) {
+			return block{}, fault.New(fault.InvalidArgument, variable+" is no setting of bankauth", "leave it out of the block")
+		}
+		b.addCredential(h, question{variable: variable, title: strings.ReplaceAll(strings.ToLower(variable), "_", " "), secret: config.IsSecret(variable)})
 	}
 	return b, nil
 }
@@ -130,9 +148,18 @@ func (b *block) addProvider(h host, provider string) {
 			}
 			continue
 		}
-		b.credentials = append(b.credentials, q)
-		for variable, reference := range h.refer(q.variable, q.secret) {
-			b.env[variable] = reference
-		}
+		b.addCredential(h, q)
+	}
+}
+
+// addCredential has the host refer to the variable of q, unless the block has
+// its …_FILE: bankauth refuses both.
+func (b *block) addCredential(h host, q question) {
+	if slices.Contains(b.inFiles, q.variable) || slices.ContainsFunc(b.credentials, func(c question) bool { return c.variable == q.variable }) {
+		return
+	}
+	b.credentials = append(b.credentials, q)
+	for variable, reference := range h.refer(q.variable, q.secret) {
+		b.env[variable] = reference
 	}
 }

@@ -157,6 +157,23 @@ func TestVisualStudioCodeAsks(t *testing.T) {
 	}
 }
 
+// A variable that is set where the block is printed must reach the server: by
+// the path of its file, else by a reference, and never by its value.
+func TestWhatIsSetIsPassedOn(t *testing.T) {
+	o := live()
+	o.Plain["FINTECTURE_CLIENT_ID_FILE"], o.Plain["FINTECTURE_CLIENT_SECRET_FILE"] = "/run/id", "/run/secret"
+	o.Refer = []string{"MY_BANK_CLIENT_SECRET_FILE", "FINTECTURE_PRIVATE_KEY", "BANKAUTH_STORE", "BANKAUTH_VAULT_KEY"}
+	simulate := simulated()
+	simulate.Refer = []string{"BANKAUTH_VAULT_KEY"}
+	for _, name := range hosts.Names() {
+		c := block(t, name, o)
+		golden(t, name+"-set."+c.Format, string(c.Body))
+		if c := block(t, name, simulate); !strings.Contains(string(c.Body), "BANKAUTH_VAULT_KEY") || !strings.Contains(c.Note, "Credentials: ") {
+			t.Errorf("%s: the vault key of a simulated server is not passed on:\n%s%s", name, c.Body, c.Note)
+		}
+	}
+}
+
 // TOML that consists of nothing but these lines needs no parser to be judged.
 func TestCodexIsTOML(t *testing.T) {
 	const text = `"(?:[^"\\\x00-\x1f\x7f]|\\["\\]|\\u[0-9A-F]{4})*"`
@@ -190,6 +207,8 @@ func TestBlockRefused(t *testing.T) {
 		o.Plain = map[string]string{variable: "canary"}
 		return o
 	}
+	refer := live()
+	refer.Refer = []string{"PATH"}
 	for name, c := range map[string]struct {
 		host string
 		o    hosts.Options
@@ -200,6 +219,7 @@ func TestBlockRefused(t *testing.T) {
 		"vault key":    {"cursor", with("BANKAUTH_VAULT_KEY"), "BANKAUTH_VAULT_KEY"},
 		"store":        {"cursor", with("BANKAUTH_STORE"), "BANKAUTH_STORE"},
 		"no setting":   {"cursor", with("PATH"), "PATH"},
+		"no setting 2": {"cursor", refer, "PATH"},
 		"no command":   {"cursor", hosts.Options{}, "whole path"},
 	} {
 		_, err := hosts.Block(c.host, c.o)

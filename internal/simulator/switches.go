@@ -126,6 +126,29 @@ type FinAPI struct {
 	MissingField int `help:"Status of MISSING_FIELD: 400 or 422." enum:"400,422" default:"400"`
 }
 
+// Negative returns the name, as a command line has it, of a lifetime or a
+// number that must not be negative and is; "" where none is.
+func (s Switches) Negative() string {
+	for _, n := range []struct {
+		name  string
+		value int64
+	}{
+		{"max-tokens", int64(s.MaxTokens)},
+		{"fintecture-rotation-grace", int64(s.Fintecture.RotationGrace)}, {"fintecture-refresh-lifetime", int64(s.Fintecture.RefreshLifetime)},
+		{"fintecture-access-lifetime", int64(s.Fintecture.AccessLifetime)}, {"fintecture-code-lifetime", int64(s.Fintecture.CodeLifetime)},
+		{"flinks-rotation-grace", int64(s.Flinks.RotationGrace)}, {"flinks-idle", int64(s.Flinks.Idle)},
+		{"flinks-access-lifetime", int64(s.Flinks.AccessLifetime)}, {"flinks-code-lifetime", int64(s.Flinks.CodeLifetime)},
+		{"finapi-rotation-grace", int64(s.FinAPI.RotationGrace)}, {"finapi-refresh-lifetime", int64(s.FinAPI.RefreshLifetime)},
+		{"finapi-client-lifetime", int64(s.FinAPI.ClientLifetime)}, {"finapi-user-lifetime", int64(s.FinAPI.UserLifetime)},
+		{"finapi-token-length", int64(s.FinAPI.TokenLength)},
+	} {
+		if n.value < 0 {
+			return n.name
+		}
+	}
+	return ""
+}
+
 // Settled returns the switches with every default in its place.
 func (s Switches) Settled() Switches {
 	s.MaxTokens = cmp.Or(s.MaxTokens, 100_000)

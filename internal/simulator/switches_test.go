@@ -1,7 +1,9 @@
 package simulator_test
 
 import (
+	"reflect"
 	"testing"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
@@ -42,5 +44,33 @@ func TestEverySwitchHasHelp(t *testing.T) {
 	}
 	if n < 40 {
 		t.Errorf("%d flags only", n)
+	}
+}
+
+// TestNoLifetimeIsNegative: Negative names each lifetime, whoever adds one.
+func TestNoLifetimeIsNegative(t *testing.T) {
+	var s simulator.Switches
+	if got := s.Negative(); got != "" {
+		t.Errorf("nothing is negative, and %s is named", got)
+	}
+	found := 0
+	var each func(v reflect.Value)
+	each = func(v reflect.Value) {
+		for i := range v.NumField() {
+			switch f := v.Field(i); {
+			case f.Kind() == reflect.Struct:
+				each(f)
+			case f.Type() == reflect.TypeFor[time.Duration]():
+				f.SetInt(-1)
+				if found++; s.Negative() == "" {
+					t.Errorf("a negative %s is not named", v.Type().Field(i).Name)
+				}
+				f.SetInt(0)
+			}
+		}
+	}
+	each(reflect.ValueOf(&s).Elem())
+	if found < 12 {
+		t.Errorf("%d lifetimes were found", found)
 	}
 }

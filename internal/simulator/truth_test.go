@@ -4,6 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -134,5 +138,38 @@ func TestStartNamesAPortThatIsTaken(t *testing.T) {
 	if _, err := simulator.Start(t.Context(), simulator.Options{Ports: map[string]int{simulator.NameFinAPI: port}}); err == nil ||
 		!strings.Contains(err.Error(), "listening on") {
 		t.Errorf("err = %v", err)
+	}
+}
+
+// TestThePageIsTrue: docs/simulator.md names every path and every member of a
+// fault, and its examples are taken.
+func TestThePageIsTrue(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "simulator.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(b)
+	c := start(t, simulator.NameFlinks, simulator.Switches{})
+	for path, shape := range map[string]string{"fault": `-d '(\{.*\})'`, "delay": "`(\\{\"before\".*\\})`"} {
+		example := regexp.MustCompile(shape).FindStringSubmatch(page)
+		if example == nil {
+			t.Fatalf("there is no example of /_simulator/%s", path)
+		}
+		c.want(c.send("POST /_simulator/"+path, example[1], "Content-Type", asJSON), 204)
+	}
+	for _, path := range []string{"truth", "fault", "delay", "elsewhere", "consent"} {
+		if !strings.Contains(page, "/_simulator/"+path) {
+			t.Errorf("%s is not there", path)
+		}
+	}
+	members := reflect.TypeFor[simulator.Fault]()
+	for i := range members.NumField() {
+		name := strings.ToLower(regexp.MustCompile(`(.)([A-Z])`).ReplaceAllString(members.Field(i).Name, "${1}_$2"))
+		if name == "raw" {
+			name = "raw_base64"
+		}
+		if !strings.Contains(page, "`"+name+"`") {
+			t.Errorf("%s is not there", name)
+		}
 	}
 }

@@ -25,7 +25,11 @@ func glimpse(ctx context.Context, o Options) (*glance, error) {
 	}
 	f := folder(o.Dir)
 	m, made, err := survey(ctx, f)
-	if err != nil || !made {
+	if err != nil {
+		return nil, err
+	}
+	if !made {
+		_, err := o.Key.forNew()
 		return nil, err
 	}
 	m, key, err := fit(m, o.Key, f, func() (meta, error) {

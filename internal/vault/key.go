@@ -97,6 +97,16 @@ func (k Key) given() (*userKey, error) {
 	return nil, nil
 }
 
+// forNew is given where no vault is there yet, and so no key to put back.
+func (k Key) forNew() (*userKey, error) {
+	u, err := k.given()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, keyless("the file that "+k.variable()+"_FILE names is missing",
+			"make it with 32 bytes in base64, such as `openssl rand -base64 32` prints, and chmod 600; or unset "+k.variable()+"_FILE", fs.ErrNotExist)
+	}
+	return u, err
+}
+
 // existing finds the key of a vault that is there already. Nothing is made.
 func (k Key) existing(f folder, m meta) (*userKey, error) {
 	u, err := k.given()
@@ -163,7 +173,7 @@ func fromFolder(f folder, next bool) (*userKey, error) {
 // first finds or makes the key of a vault that is about to be made. account
 // is the keyring's name for it. The caller holds the lock for making vaults.
 func (k Key) first(f folder, account string, random io.Reader) (*userKey, error) {
-	u, err := k.given()
+	u, err := k.forNew()
 	if err != nil || u != nil {
 		return u, err
 	}

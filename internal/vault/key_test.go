@@ -135,7 +135,7 @@ func TestAKeyFileBeforeItsVault(t *testing.T) {
 		if now := contents(t, o.Dir)[o.Dir+"/vault.key"]; now != text {
 			t.Errorf("the key file is %q now", now)
 		}
-		if s, err := vault.Inspect(t.Context(), vault.Options{Dir: o.Dir, Key: vault.Key{File: o.Dir + "/vault.key"}}); err != nil || s.Made != (hint == "") {
+		if s, err := vault.Inspect(t.Context(), vault.Options{Dir: o.Dir, Key: vault.Key{File: o.Dir + "/vault.key"}}); (err == nil) != (hint == "") || s.Made != (hint == "") {
 			t.Errorf("it is not the key: %+v %v", s, err)
 		}
 	}
