@@ -92,6 +92,54 @@ func TestForcedCallersShareAMintUnderWay(t *testing.T) {
 	}
 }
 
+// TestAForcedCallAsksTheProvider, also where it comes while another call reads
+// the stored token, or is still minting what it began before.
+func TestAForcedCallAsksTheProvider(t *testing.T) {
+	o := withKey(folder(t))
+	id := identity("client_credentials", "a")
+	b := &bank{lifetime: time.Hour}
+	first := open(t, o)
+	obtain(t, first, id, vault.Policy{}, b.mint)
+	shut(t, first)
+	for range 20 {
+		v := open(t, o)
+		b.posts.Store(0)
+		var all sync.WaitGroup
+		began := make(chan bool)
+		all.Go(func() { began <- true; obtain(t, v, id, vault.Policy{}, b.mint) })
+		<-began
+		all.Go(func() {
+			if _, reused, err := v.Obtain(t.Context(), id, vault.Policy{Force: true}, b.mint); reused || err != nil {
+				t.Errorf("reused %v, %v", reused, err)
+			}
+		})
+		all.Wait()
+		shut(t, v)
+		if n := b.posts.Load(); n != 1 {
+			t.Errorf("%d mints, want 1", n)
+		}
+	}
+	v, slow := open(t, o), &bank{delay: 300 * time.Millisecond, lifetime: time.Hour}
+	id = identity("client_credentials", "b")
+	var all sync.WaitGroup
+	all.Go(func() { obtain(t, v, id, vault.Policy{}, slow.mint) })
+	for slow.posts.Load() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	all.Go(func() { obtain(t, v, id, vault.Policy{Force: true}, slow.mint) })
+	for slow.posts.Load() < 2 && !t.Failed() {
+		time.Sleep(time.Millisecond)
+		if v.Holds(id, time.Minute) { // the first has ended
+			t.Error("the forced call shared a mint that was begun before it")
+		}
+	}
+	all.Go(func() { obtain(t, v, id, vault.Policy{Force: true}, slow.mint) })
+	all.Wait()
+	if n := slow.posts.Load(); n != 2 {
+		t.Errorf("%d mints, want 2", n)
+	}
+}
+
 func TestAWaiterWhoLeavesDoesNotStopTheMint(t *testing.T) {
 	for _, grant := range []string{"client_credentials", "password", "authorization_code"} {
 		t.Run(grant, func(t *testing.T) {
