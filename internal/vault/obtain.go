@@ -22,7 +22,8 @@ import (
 //   - every other grant: a new record and a mint of its own, on disk before
 //     Obtain returns. Where the policy names what is spent by it (Once), a
 //     repeat of a call whose answer nobody has heard gets the record that it
-//     made. Later ones are told Reauthorize, with its ref, for ten minutes.
+//     made. Later ones are told Reauthorize, with its ref, for ten minutes;
+//     not so with refresh_token, since some providers let one be used again.
 //
 // A transient fault keeps the provider from being asked for a few seconds; the
 // same fault with the rest of that time in RetryAfter is the answer then,
