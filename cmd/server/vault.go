@@ -185,6 +185,9 @@ func (c *vaultRekeyCommand) Run(ctx context.Context, p *process) error {
 		fmt.Fprintf(p.out, "It is in %s: back it up. Older backups open with the old key only.\n", r.Path)
 	case !next.Value.IsZero():
 		fmt.Fprintln(p.out, "Set BANKAUTH_VAULT_KEY to the new key wherever the vault is used, and start those servers again.")
+	case r.Was == "key file" || r.Was == "keyring": // and now it is looked for where keys are given
+		fmt.Fprintf(p.out, "It is one of your own now: set BANKAUTH_VAULT_KEY_FILE to its file wherever the vault is used, and start those servers again. "+
+			"The one in the %s opens older backups only.\n", r.Was)
 	case next.File != "":
 		fmt.Fprintln(p.out, "Put the new key where the old one came from; servers that read it from a file go on by themselves.")
 	}
