@@ -168,7 +168,8 @@ func (s *Set) repeat(ctx context.Context, r *request, v *vault.Vault, old vault.
 }
 
 // adopt stores a refresh token that a program brings along (full exposure)
-// and renews it at once. What it mints is a record of its own.
+// and renews it at once. What it mints is a record of its own; where it mints
+// nothing, the program still has what it brought.
 func (s *Set) adopt(ctx context.Context, r *request) (answer, error) {
 	b, f := s.bank(r.tool, r.args)
 	if f != nil {
@@ -197,18 +198,19 @@ func (s *Set) adopt(ctx context.Context, r *request) (answer, error) {
 	mint := func(ctx context.Context, _ vault.Record) (token.Token, error) {
 		a, err := b.Client.Token(ctx, call)
 		more = &a
-		if a.Token.Refresh.IsZero() {
+		if err == nil && a.Token.Refresh.IsZero() {
 			a.Token.Refresh = brought // RFC 6749 §6: no new one means that the old one stays
 		}
 		return a.Token, err
 	}
-	id := s.identity(r, call)
-	id.Grant = schema.GrantAuthorizationCode
 	p := b.policy()
-	p.Force = true
-	rec, _, err := v.Obtain(ctx, id, p, s.contained(r, mint))
+	p.Once = brought
+	rec, reused, err := v.Obtain(ctx, s.identity(r, call), p, s.contained(r, mint))
 	if err != nil {
 		return nil, err
 	}
-	return s.answerToken(ctx, r, b, rec, false, more), nil
+	if reused {
+		more = nil
+	}
+	return s.answerToken(ctx, r, b, rec, reused, more), nil
 }

@@ -40,7 +40,8 @@ const lastMoment = 5 * time.Second
 // Use returns the access token behind ref for a program to send, refreshed
 // first where it is due. Where that fails, because the provider is down or
 // there is no refresh token, a token that still lives is handed out as it is,
-// unless the provider has refused it. Its errors are faults.
+// unless the provider has refused it. One that is in doubt is settled first, or
+// not handed out. Its errors are faults.
 func (s *Set) Use(ctx context.Context, principal, ref string, need Need) (Live, error) {
 	r := &request{principal: principal, tool: use, correlation: s.correlation()}
 	start := s.o.Now()
@@ -71,11 +72,13 @@ func (s *Set) use(ctx context.Context, r *request, ref string, need Need) (Live,
 		p.Margin = need.MinTTL
 	}
 	fresh, _, _, err := s.freshen(ctx, r, v, rec.Ref, p)
-	switch {
-	case err == nil:
+	if err == nil {
 		return handed(fresh), nil
-	case !refused && rec.State != vault.Reauthorize && rec.Token.Fresh(s.o.Now(), lastMoment):
-		return handed(rec), nil
+	}
+	// Read again: the refresh that failed may have left the token in doubt.
+	now, lost := v.Get(ctx, r.principal, rec.Ref)
+	if lost == nil && now.State == vault.Live && now.Generation > need.Refused && now.Token.Fresh(s.o.Now(), lastMoment) {
+		return handed(now), nil
 	}
 	return Live{}, err
 }

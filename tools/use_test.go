@@ -96,6 +96,49 @@ func TestUseWhatLives(t *testing.T) {
 	}
 }
 
+// A token of which nobody knows what became of its refresh is not handed out,
+// however long it has to live: it is settled first.
+func TestUseSettlesWhatIsUncertain(t *testing.T) {
+	clock := &later{}
+	h := open(t, func(o *tools.Options) { o.Now = clock.now })
+	lost := simulator.Fault{Tool: schema.RefreshToken, DropBefore: true}
+	for name, begin := range map[string]func(ref string) fault.Code{
+		"refresh_token": func(ref string) fault.Code {
+			return fault.Code(h.fault(schema.RefreshToken, fmt.Sprintf(`{"token_ref":%q,"force":true}`, ref))["code"].(string))
+		},
+		"a use for which it was due": func(ref string) fault.Code {
+			_, err := h.Use(t.Context(), tools.Local, ref, tools.Need{MinTTL: time.Hour})
+			return codeOf(err)
+		},
+	} {
+		ref := h.user("flinks")
+		first := h.use(ref, tools.Need{})
+		h.sim.Bank("flinks").SetFault(lost)
+		if code := begin(ref); code != fault.Uncertain {
+			t.Fatalf("%s: got %q", name, code)
+		}
+		if live, err := h.Use(t.Context(), tools.Local, ref, tools.Need{}); codeOf(err) != fault.Uncertain || !live.Access.IsZero() {
+			t.Errorf("%s: during the pause after it: %v", name, err)
+		}
+		clock.by += time.Minute
+		if live, err := h.Use(t.Context(), tools.Local, ref, tools.Need{}); codeOf(err) != fault.Uncertain || !live.Access.IsZero() {
+			t.Errorf("%s: asked again in vain: %v", name, err)
+		}
+		h.sim.Bank("flinks").ClearFaults()
+		clock.by += time.Minute
+		if got := h.use(ref, tools.Need{}); got.Generation != first.Generation+1 || !h.sim.Bank("flinks").Alive(got.Access.Reveal()) {
+			t.Errorf("%s: settled, generation %d after %d", name, got.Generation, first.Generation)
+		}
+	}
+}
+
+func codeOf(err error) fault.Code {
+	if err == nil {
+		return ""
+	}
+	return fault.From(err).Code
+}
+
 func TestUseRefuses(t *testing.T) {
 	h := open(t)
 	ref := h.user("flinks")

@@ -179,10 +179,10 @@ func vaultChecks(ctx context.Context, env config.Environment, settings config.Se
 	}
 	checks := []check{ok(name, fmt.Sprintf("%s, tokens %d, passwords %d", place, tokens, s.Passwords)), keyCheck(s)}
 	if n := s.Tokens[vault.Uncertain]; n > 0 {
-		checks = append(checks, note(name, fmt.Sprintf("%d tokens whose last refresh got no answer", n), "the next refresh_token settles it"))
+		checks = append(checks, note(name, fmt.Sprintf("tokens whose last refresh got no answer: %d", n), "the next refresh_token settles it"))
 	}
 	if n := s.Tokens[vault.Reauthorize]; n > 0 {
-		checks = append(checks, note(name, fmt.Sprintf("%d tokens that their provider ended", n), "create_access_token makes new ones; `bankauth tokens list` shows which"))
+		checks = append(checks, note(name, fmt.Sprintf("tokens that their provider ended: %d", n), "create_access_token makes new ones; `bankauth tokens list` shows which"))
 	}
 	if s.PutBack {
 		checks = append(checks, putBack())
@@ -191,10 +191,10 @@ func vaultChecks(ctx context.Context, env config.Environment, settings config.Se
 		checks = append(checks, suspect(n, ""))
 	}
 	if s.Spilled > 0 {
-		checks = append(checks, needs(name, fmt.Sprintf("%d answers lie beside the store, which could not take them", s.Spilled), "make room where "+s.Path+" lies; the next refresh puts them into the store"))
+		checks = append(checks, needs(name, fmt.Sprintf("answers that the store could not take and that lie beside it: %d", s.Spilled), "make room where "+s.Path+" lies; the next refresh puts them into the store"))
 	}
 	if s.SetAside > 0 {
-		checks = append(checks, needs(name, fmt.Sprintf("%d records are damaged and set aside", s.SetAside), "`bankauth vault restore FILE` brings them back from a backup; or create those tokens again"))
+		checks = append(checks, needs(name, fmt.Sprintf("records that are damaged and set aside: %d", s.SetAside), "`bankauth vault restore FILE` brings them back from a backup; or create those tokens again"))
 	}
 	return checks
 }

@@ -3,8 +3,10 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -94,6 +96,63 @@ func TestExecRefreshes(t *testing.T) {
 			t.Errorf("%q: %+v, %d requests, want %d", tt.args[1:], got, more, tt.more)
 		}
 	}
+}
+
+// A token out of a backup is handed to nobody before the operator's word, by no
+// command.
+func TestASuspectTokenIsNotHandedOut(t *testing.T) {
+	needsShell(t)
+	bank, env := simulation(t)
+	code, err := bank.Code(t.Context(), "https://app.example/callback", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	handle := ref(t, shell(t, env, "call", "create_access_token", "provider=flinks", "grant_type=authorization_code", "code="+code, "redirect_uri=https://app.example/callback"))
+	backup := filepath.Join(t.TempDir(), "backup")
+	shell(t, env, "vault", "backup", backup)
+	shell(t, env, "tokens", "revoke", handle)
+	shell(t, env, "vault", "restore", backup)
+	using := map[string][]string{
+		"exec":                  {"exec", handle, "--", "true"},
+		"reveal":                {"tokens", "reveal", "--yes", handle},
+		"reveal, refresh token": {"tokens", "reveal", "--yes", "--refresh-token", handle},
+	}
+	before := bank.Truth().Requests
+	for name, args := range using {
+		if got := tryShell(t, env, args...); got.code != 1 || got.out != "" || !strings.Contains(got.err, "bankauth vault accept "+handle) {
+			t.Errorf("%s: got %+v", name, got)
+		}
+	}
+	if n := bank.Truth().Requests; n != before {
+		t.Errorf("%d requests reached the bank", n-before)
+	}
+	_, url, stop := startEgress(t, env)
+	resp := through(t, url+"/flinks/api/v1/accounts", handle)
+	stop()
+	if resp == http.StatusOK || bank.Truth().Requests != before {
+		t.Errorf("through the proxy: %d", resp)
+	}
+	shell(t, env, "vault", "accept", handle)
+	for name, args := range using {
+		if got := tryShell(t, env, args...); got.code != 0 {
+			t.Errorf("%s, after the word: %+v", name, got)
+		}
+	}
+}
+
+func through(t *testing.T, url, handle string) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+handle)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode
 }
 
 // Signals reach the command, and SIGPIPE is to it what it is to any other.

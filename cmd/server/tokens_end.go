@@ -7,6 +7,7 @@ import (
 	"bankauth/internal/config"
 	"bankauth/internal/fault"
 	"bankauth/internal/secret"
+	"bankauth/internal/vault"
 	"bankauth/tools"
 )
 
@@ -78,6 +79,11 @@ func (c *tokensRevealCommand) secret(ctx context.Context, s *service) (secret.Va
 		return secret.Value{}, err
 	}
 	rec, err := v.Get(ctx, tools.Local, c.Ref)
+	if err == nil && (rec.State == vault.Uncertain || rec.State == vault.Suspect) { // in doubt: settled, or refused, as for any use
+		if _, err = s.tools.Use(ctx, tools.Local, c.Ref, tools.Need{}); err == nil {
+			rec, err = v.Get(ctx, tools.Local, c.Ref)
+		}
+	}
 	if err == nil && rec.Token.Refresh.IsZero() {
 		err = fault.New(fault.InvalidArgument, "no refresh token is held for this token", "leave --refresh-token out for the access token")
 	}

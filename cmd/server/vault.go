@@ -75,7 +75,7 @@ func (c *vaultBackupCommand) Run(ctx context.Context, p *process) error {
 	}
 	fmt.Fprintf(p.out, "Backed up: tokens %d, passwords %d, and the audit. Keep the vault's key apart from it.\n", b.Records, b.Passwords)
 	if b.Spilled > 0 {
-		fmt.Fprintf(p.err, "bankauth: %d answers lie beside the store and are not in the backup\n  run `bankauth vault check`\n", b.Spilled)
+		fmt.Fprintf(p.err, "bankauth: answers that lie beside the store and are not in the backup: %d\n  run `bankauth vault check`\n", b.Spilled)
 		return exit(exitFailed)
 	}
 	return nil
@@ -117,7 +117,7 @@ func (c *vaultRestoreCommand) Run(ctx context.Context, p *process) error {
 		fmt.Fprintf(p.out, "Suspect, and not refreshed before you say so with `bankauth vault accept`:\n  %s\n", strings.Join(r.Suspect, "\n  "))
 	}
 	if r.Unreadable > 0 {
-		fmt.Fprintf(p.err, "bankauth: %d records of the backup do not open\n  give the key that the vault had when the backup was made, with --data-dir naming an empty folder\n", r.Unreadable)
+		fmt.Fprintf(p.err, "bankauth: records of the backup that do not open: %d\n  give the key that the vault had when the backup was made, with --data-dir naming an empty folder\n", r.Unreadable)
 		return exit(exitFailed)
 	}
 	return nil
@@ -185,11 +185,14 @@ func (c *vaultRekeyCommand) Run(ctx context.Context, p *process) error {
 		fmt.Fprintf(p.out, "It is in %s: back it up. Older backups open with the old key only.\n", r.Path)
 	case !next.Value.IsZero():
 		fmt.Fprintln(p.out, "Set BANKAUTH_VAULT_KEY to the new key wherever the vault is used, and start those servers again.")
+	case r.Was == "key file" || r.Was == "keyring": // and now it is looked for where keys are given
+		fmt.Fprintf(p.out, "It is one of your own now: set BANKAUTH_VAULT_KEY_FILE to its file wherever the vault is used, and start those servers again. "+
+			"The one in the %s opens older backups only.\n", r.Was)
 	case next.File != "":
 		fmt.Fprintln(p.out, "Put the new key where the old one came from; servers that read it from a file go on by themselves.")
 	}
 	if r.Left > 0 {
-		fmt.Fprintf(p.err, "bankauth: %d texts are sealed with an older key still\n  `bankauth vault check` says which do not open; servers that have not got the new key write more\n", r.Left)
+		fmt.Fprintf(p.err, "bankauth: texts that are sealed with an older key still: %d\n  `bankauth vault check` says which do not open; servers that have not got the new key write more\n", r.Left)
 		return exit(exitFailed)
 	}
 	return nil

@@ -15,7 +15,7 @@ func conditionChecks(c vault.Condition) []check {
 	}
 	var checks []check
 	if len(c.Unsound) > 0 {
-		checks = append(checks, needs(name, fmt.Sprintf("the store's file is damaged in %d places", len(c.Unsound)),
+		checks = append(checks, needs(name, fmt.Sprintf("the store's file is damaged; places: %d", len(c.Unsound)),
 			"make a backup of what opens with `bankauth vault backup`, and restore it into another folder"))
 	} else {
 		checks = append(checks, ok(name, "the store's file is sound: "+c.Path))

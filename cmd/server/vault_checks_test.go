@@ -5,7 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	"bankauth/internal/simulator"
 	"bankauth/internal/vault"
+	"bankauth/schema"
 )
 
 // TestConditionChecks: each thing that a look finds is told once, as what needs
@@ -19,7 +21,7 @@ func TestConditionChecks(t *testing.T) {
 		silent string // the line of a sound vault that is not said then
 	}{
 		"sound":           {func(*vault.Condition) {}, "", "", ""},
-		"file":            {func(c *vault.Condition) { c.Unsound = []string{"a", "b"} }, "needs_you vault the store's file is damaged in 2 places", "vault backup", "ok vault the store"},
+		"file":            {func(c *vault.Condition) { c.Unsound = []string{"a", "b"} }, "needs_you vault the store's file is damaged; places: 2", "vault backup", "ok vault the store"},
 		"record":          {func(c *vault.Condition) { c.Aside = []string{"tok_a", "tok_b"} }, "needs_you tokens records that do not open: tok_a, tok_b", "vault restore", "ok tokens"},
 		"put back":        {func(c *vault.Condition) { c.PutBack = true }, "needs_you tokens vault.db is older than vault.head", "suspect", ""},
 		"suspect":         {func(c *vault.Condition) { c.Suspects = []string{"tok_a", "tok_b"} }, "needs_you tokens suspect, because they come from a copy: 2", "they are: tok_a tok_b", ""},
@@ -59,5 +61,30 @@ func TestConditionChecks(t *testing.T) {
 				t.Errorf("want %d lines and a fix with %q, got:\n%s%s", len(want), c.fix, got, fixes)
 			}
 		})
+	}
+}
+
+// TestDoctorCounts says how many in a way that is right for one.
+func TestDoctorCounts(t *testing.T) {
+	needsShell(t)
+	bank, env := simulation(t)
+	const redirect = "https://app.example/callback"
+	var handles []string
+	for range 2 {
+		code, err := bank.Code(t.Context(), redirect, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		handles = append(handles, ref(t, shell(t, env, "call", "create_access_token", "provider=flinks", "grant_type=authorization_code", "code="+code, "redirect_uri="+redirect)))
+	}
+	bank.Revoke(strings.TrimSpace(shell(t, env, "tokens", "reveal", "--yes", handles[0])))
+	tryShell(t, env, "call", "refresh_token", "token_ref="+handles[0], "force=true")
+	bank.SetFault(simulator.Fault{Tool: schema.RefreshToken, DropBefore: true})
+	tryShell(t, env, "call", "refresh_token", "token_ref="+handles[1], "force=true")
+	got := tryShell(t, env, "doctor", "--offline").out
+	for _, line := range []string{"tokens whose last refresh got no answer: 1", "tokens that their provider ended: 1"} {
+		if !strings.Contains(got, line) {
+			t.Errorf("nothing says %q:\n%s", line, got)
+		}
 	}
 }

@@ -13,8 +13,9 @@ import (
 // flightKey says which mints are the same: those of one Identity, or of one
 // ref where the Identity does not lead to a single record.
 type flightKey struct {
-	id  Identity
-	ref string
+	id     Identity
+	ref    string
+	forced bool // the provider is asked for sure, where others may take what is stored
 }
 
 // flight is a mint under way. Its results may be read once done is closed.
@@ -38,6 +39,18 @@ const (
 	coolAsked = 5 * time.Minute  // at most, where the provider names a time
 	coldSize  = 4096
 )
+
+// under returns the flight under way that answers a call for key; nil where
+// there is none. A forced call has no part in one that may take what is stored.
+// The caller holds v.mu.
+func (v *Vault) under(key flightKey) *flight {
+	f := v.flights[key]
+	if f == nil && !key.forced {
+		key.forced = true
+		f = v.flights[key]
+	}
+	return f
+}
 
 // lead starts a flight. The caller holds v.mu and has found none.
 //
@@ -98,6 +111,7 @@ const waitMost = 45 * time.Second
 
 // chill notes how a mint ended. The caller holds v.mu.
 func (v *Vault) chill(key flightKey, err error) {
+	key.forced = false // the pause is the provider's
 	if err == nil {
 		if len(v.cold) > 0 {
 			delete(v.cold, key)
@@ -132,6 +146,7 @@ func coolFor(failed int, asked time.Duration) time.Duration {
 // cooled returns the fault that key still has to wait for, or nil. The caller
 // holds v.mu.
 func (v *Vault) cooled(key flightKey) error {
+	key.forced = false
 	if len(v.cold) == 0 {
 		return nil
 	}

@@ -92,6 +92,55 @@ func TestForcedCallersShareAMintUnderWay(t *testing.T) {
 	}
 }
 
+// TestAForcedCallAsksTheProvider, also where it comes while another call reads
+// the stored token, or is still minting what it began before.
+func TestAForcedCallAsksTheProvider(t *testing.T) {
+	o := withKey(folder(t))
+	id := identity("client_credentials", "a")
+	b := &bank{lifetime: time.Hour}
+	first := open(t, o)
+	obtain(t, first, id, vault.Policy{}, b.mint)
+	shut(t, first)
+	for range 20 {
+		v := open(t, o)
+		b.posts.Store(0)
+		var all sync.WaitGroup
+		began := make(chan bool)
+		all.Go(func() { began <- true; obtain(t, v, id, vault.Policy{}, b.mint) })
+		<-began
+		all.Go(func() {
+			if _, reused, err := v.Obtain(t.Context(), id, vault.Policy{Force: true}, b.mint); reused || err != nil {
+				t.Errorf("reused %v, %v", reused, err)
+			}
+		})
+		all.Wait()
+		shut(t, v)
+		if n := b.posts.Load(); n != 1 {
+			t.Errorf("%d mints, want 1", n)
+		}
+	}
+	v, begun, asked := open(t, o), make(chan bool), make(chan bool)
+	id = identity("client_credentials", "b")
+	var all sync.WaitGroup
+	all.Go(func() {
+		obtain(t, v, id, vault.Policy{}, func(ctx context.Context, old vault.Record) (token.Token, error) {
+			close(begun)
+			select {
+			case <-asked:
+			case <-time.After(10 * time.Second):
+				t.Error("the forced call shared a mint that was begun before it")
+			}
+			return b.mint(ctx, old)
+		})
+	})
+	<-begun
+	obtain(t, v, id, vault.Policy{Force: true}, func(ctx context.Context, old vault.Record) (token.Token, error) {
+		close(asked)
+		return b.mint(ctx, old)
+	})
+	all.Wait()
+}
+
 func TestAWaiterWhoLeavesDoesNotStopTheMint(t *testing.T) {
 	for _, grant := range []string{"client_credentials", "password", "authorization_code"} {
 		t.Run(grant, func(t *testing.T) {

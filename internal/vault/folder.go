@@ -21,7 +21,7 @@ import (
 //	vault.key                   the user's key, where no keyring keeps it
 //	vault.key.next              the user's next key, while it is being changed
 //	vault.lock                  held while the vault is made, brought up to date or given a new key
-//	vault.head                  how far the audit has come; tells a store that was put back
+//	vault.head                  how far the audit has come; tells a store that was put back, or is gone
 //	vault.reserve               a mebibyte that is given up when the disk is full
 //	locks/xx                    held while a token is refreshed, by the ref's first two letters
 //	spill/                      answers that the store could not take, sealed

@@ -24,7 +24,7 @@ func glimpse(ctx context.Context, o Options) (*glance, error) {
 		return glimpseServer(ctx, o)
 	}
 	f := folder(o.Dir)
-	m, made, err := survey(ctx, f)
+	m, made, err := vacant(ctx, f)
 	if err != nil {
 		return nil, err
 	}

@@ -79,7 +79,9 @@ func (v *Vault) once(ctx context.Context, id Identity, name string, p Policy, mi
 	if err := v.begin(&a, p.Deadline); err != nil {
 		return Record{}, false, storeFault(err)
 	}
-	p.Rotation = "unknown" // one replay: RFC 6749 §4.1.2 lets a provider revoke what a second use of a code finds
+	if id.Grant != grantRefresh {
+		p.Rotation = "unknown" // one replay: RFC 6749 §4.1.2 lets a provider revoke what a second use of a code finds
+	}
 	t, unheard, err := v.exchange(ctx, &h, p, Record{}, mint)
 	lost = lost || unheard
 	rec := Record{Ref: a.ref, Identity: id}
@@ -88,6 +90,10 @@ func (v *Vault) once(ctx context.Context, id Identity, name string, p Policy, mi
 		return v.keep(&h, answer{rec: minted(rec, t, v.now()), attempt: a})
 	case !t.Refresh.IsZero():
 		return Record{}, false, v.salvageNew(&h, rec, t, a, false, err)
+	case code == fault.Uncertain && id.Grant == grantRefresh:
+		g := *fault.From(err)
+		g.Hint = "keep the refresh_token that you gave, the vault has no token from it; " + g.Hint
+		return Record{}, false, &g
 	case code == fault.Uncertain: // stays pending: a repeat asks once more
 	case lost && code == fault.Reauthorize: // stays pending: where this answer is lost too, a repeat says the same
 		g := *fault.From(err)
@@ -131,12 +137,20 @@ func (v *Vault) nameOf(id Identity) (string, error) {
 
 // nameOnce is the attempt's name for what can be spent once.
 func (v *Vault) nameOnce(id Identity, spent secret.Value) string {
-	return codePrefix + hex.EncodeToString(v.sealer().spent(id, spent))
+	prefix := codePrefix
+	if id.Grant == grantRefresh {
+		prefix = givenPrefix
+	}
+	return prefix + hex.EncodeToString(v.sealer().spent(id, spent))
 }
 
-const codePrefix = "code:"
+const (
+	codePrefix  = "code:"
+	givenPrefix = "given:" // a refresh token that was brought along
+)
 
-// spentOnce reports whether name is a nameOnce.
+// spentOnce reports whether name is that of a code, which is never sent again
+// once its answer has been heard.
 func spentOnce(name string) bool { return strings.HasPrefix(name, codePrefix) }
 
 // heard says that a caller has the answer that name's attempt brought: a

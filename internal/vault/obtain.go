@@ -13,15 +13,17 @@ import (
 //
 //   - client_credentials: one record for each Identity. A token with the
 //     policy's margin to live is handed out again unless p.Force; callers that
-//     arrive while a mint is under way share its answer, forced ones too. The
-//     first record is committed before Obtain returns (it survives the end of
-//     the process); later tokens of the record are written within a second.
+//     arrive while a mint is under way share its answer, forced ones that of a
+//     forced mint. The first record is committed before Obtain returns (it
+//     survives the end of the process); later tokens of the record are written
+//     within a second.
 //   - password: one record for each Identity, minted by every call; calls at
 //     the same time share one mint.
 //   - every other grant: a new record and a mint of its own, on disk before
 //     Obtain returns. Where the policy names what is spent by it (Once), a
 //     repeat of a call whose answer nobody has heard gets the record that it
-//     made. Later ones are told Reauthorize, with its ref, for ten minutes.
+//     made. Later ones are told Reauthorize, with its ref, for ten minutes;
+//     not so with refresh_token, since some providers let one be used again.
 //
 // A transient fault keeps the provider from being asked for a few seconds; the
 // same fault with the rest of that time in RetryAfter is the answer then,
@@ -91,7 +93,7 @@ func (v *Vault) Holds(id Identity, margin time.Duration) bool {
 // client serves client_credentials. patient: a cool-down applies. seen is the
 // generation that a refresh has read: a later one answers it, forced or not.
 func (v *Vault) client(ctx context.Context, id Identity, p Policy, patient bool, seen int, mint Mint) (Record, bool, error) {
-	key := flightKey{id: id}
+	key := flightKey{id: id, forced: p.Force}
 	v.mu.Lock()
 	e := v.cache.byID[id]
 	if e != nil && !v.closed {
@@ -118,7 +120,7 @@ func (v *Vault) client(ctx context.Context, id Identity, p Policy, patient bool,
 		v.mu.Unlock()
 		return rec, !p.Force, nil
 	}
-	f := v.flights[key]
+	f := v.under(key)
 	if f == nil {
 		if err := v.cooled(key); err != nil && patient {
 			v.mu.Unlock()

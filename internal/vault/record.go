@@ -18,6 +18,8 @@ import (
 const (
 	grantClient   = "client_credentials"
 	grantPassword = "password"
+	// grantRefresh is that of a refresh token which the caller brought along.
+	grantRefresh = "refresh_token"
 )
 
 // Identity says whose token a record holds. Two calls with an equal Identity
@@ -30,7 +32,7 @@ type Identity struct {
 	Client      string // fingerprint of client id and base URL, made by the caller
 	Grant       string // grant_type
 	// Account is the requested scope (client_credentials), the lower-cased
-	// username (password), or "" (authorization_code).
+	// username (password), or "" (authorization_code, refresh_token).
 	Account string
 }
 
@@ -73,7 +75,8 @@ type Policy struct {
 	// Grace is how long a spent refresh token works with Rotation grace; 0: not known.
 	Grace time.Duration
 	// Once is what the mint spends and nobody can spend again, such as an
-	// authorization code; zero where there is no such thing.
+	// authorization code, or the refresh token that a caller brought along; zero
+	// where there is no such thing.
 	Once secret.Value
 }
 

@@ -50,13 +50,13 @@ func (v *Vault) Refresh(ctx context.Context, principal, ref string, p Policy, mi
 		return Record{}, false, fault.New(fault.Reauthorize, "this token cannot be refreshed: the provider gave no refresh token",
 			"call create_access_token again; the user has to consent anew")
 	}
-	key, seen := flightKey{ref: ref}, rec.Generation
+	key, seen := flightKey{ref: ref, forced: p.Force}, rec.Generation
 	v.mu.Lock()
 	if v.closed {
 		v.mu.Unlock()
 		return Record{}, false, closedFault()
 	}
-	f := v.flights[key]
+	f := v.under(key)
 	if f == nil {
 		if err := v.cooled(key); err != nil {
 			v.mu.Unlock()

@@ -140,6 +140,19 @@ func TestRefusals(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "journal"},
+		"file gone": {func(t *testing.T, o *vault.Options) { remove(t, o.Dir+"/vault.db") }, "bankauth vault restore FILE"},
+		"file gone, anchor empty": {func(t *testing.T, o *vault.Options) {
+			remove(t, o.Dir+"/vault.db")
+			write(t, o.Dir+"/vault.head", "", 0o600)
+		}, "start anew"},
+		"file and anchor gone, answers there": {func(t *testing.T, o *vault.Options) {
+			remove(t, o.Dir+"/vault.db")
+			remove(t, o.Dir+"/vault.head")
+			if err := os.Mkdir(o.Dir+"/spill", 0o700); err != nil {
+				t.Fatal(err)
+			}
+			write(t, o.Dir+"/spill/answer", "x", 0o600)
+		}, "spill"},
 		"folder is a file": {func(t *testing.T, o *vault.Options) {
 			o.Dir = filepath.Join(t.TempDir(), "file")
 			write(t, o.Dir, "", 0o600)
@@ -152,6 +165,30 @@ func TestRefusals(t *testing.T) {
 			mustRefuse(t, o, c.hint)
 		})
 	}
+}
+
+// TestAStoreThatIsGone comes back from a backup, or the operator says that it
+// is to be forgotten.
+func TestAStoreThatIsGone(t *testing.T) {
+	dir, _ := filled(t)
+	path := backUp(t, open(t, withKey(dir)))
+	remove(t, dir+"/vault.db")
+	if r, err := vault.Restore(t.Context(), withKey(dir), path); err != nil || !r.Made || r.Inserted != 12 || len(r.Suspect) != 6 {
+		t.Errorf("restore: %+v %v", r, err)
+	}
+	remove(t, dir+"/vault.db")
+	mustRefuse(t, withKey(dir), dir)
+	if err := os.Rename(dir+"/vault.head", t.TempDir()+"/vault.head"); err != nil {
+		t.Fatal(err)
+	}
+	v, err := vault.Open(t.Context(), withKey(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := v.Status(t.Context()); err != nil || len(s.Tokens) != 0 {
+		t.Errorf("anew: %+v %v", s, err)
+	}
+	shut(t, v)
 }
 
 // TestAnEmptyFolder is closed to others, as mkdir does not.

@@ -19,6 +19,7 @@ import (
 // Rekeyed says what Rekey has done.
 type Rekeyed struct {
 	Source string // where the new user's key is, as Status.KeySource says it
+	Was    string // where the one before it was
 	Path   string // its file, where that is one of ours
 	Key    int64  // id of the new data key
 	Sealed int    // texts that were sealed anew
@@ -80,7 +81,7 @@ func (v *Vault) rekey(ctx context.Context, next Key) (Rekeyed, error) {
 	}
 	settle(v.folder, m, key)
 	v.seals.Store(s)
-	r := Rekeyed{Source: key.source, Path: key.path, Key: k.current}
+	r := Rekeyed{Source: key.source, Was: old.source, Path: key.path, Key: k.current}
 	r.Sealed, r.Left, err = v.sealAnew(ctx)
 	return r, err
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"bankauth/internal/fault"
 )
@@ -25,7 +26,7 @@ func survey(ctx context.Context, f folder) (m meta, made bool, err error) {
 	if !there {
 		if info, err := os.Stat(f.journal()); err == nil && info.Size() > 0 {
 			return meta{}, false, refuse("the vault's main file is missing while its journal is there",
-				"restore vault.db in "+string(f)+", or move the journal away to start anew", nil)
+				"put vault.db back into "+string(f)+"; where it is lost, move the journal away, then run `bankauth vault restore FILE` with a backup, or move vault.head away, too, to start anew", nil)
 		}
 		return meta{}, false, nil
 	}
@@ -38,6 +39,51 @@ func survey(ctx context.Context, f folder) (m meta, made bool, err error) {
 		}
 	}
 	return meta{}, false, err
+}
+
+// vacant is survey for whoever takes a folder without a store for a new one.
+// Where something in it says that there was a store, it is refused: the refresh
+// tokens are then missed, and the operator says how to go on.
+func vacant(ctx context.Context, f folder) (m meta, made bool, err error) {
+	m, made, err = survey(ctx, f)
+	if err != nil || made {
+		return m, made, err
+	}
+	gone := f.bereft()
+	if gone == nil {
+		return meta{}, false, nil
+	}
+	// The store is there before what speaks of it: another process may just have
+	// made both.
+	if m, made, err = survey(ctx, f); err != nil || made {
+		return m, made, err
+	}
+	return meta{}, false, gone
+}
+
+// bereft is the fault for a folder without a store that had one; nil for others.
+func (f folder) bereft() error {
+	_, err := os.Lstat(f.head())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return refuse("the vault's folder cannot be read", "give your user access to "+string(f), err)
+	}
+	answers, serr := (&spill{dir: f.spill()}).names()
+	if serr != nil {
+		return serr
+	}
+	var signs []string
+	if err == nil {
+		signs = append(signs, "vault.head")
+	}
+	if len(answers) > 0 {
+		signs = append(signs, "spill")
+	}
+	if len(signs) == 0 {
+		return nil
+	}
+	what := strings.Join(signs, " and ")
+	return refuse("the vault's store is gone: vault.db is missing, and "+what+" beside it shows that there was one",
+		"put vault.db back into "+string(f)+", or run `bankauth vault restore FILE` with a backup; to start anew, without what was in it, move "+what+" away", nil)
 }
 
 func journalled(f folder) bool {
@@ -87,13 +133,13 @@ func readHeader(f folder) (header, error) {
 	}
 	if h.application != applicationID {
 		return header{}, refuse("vault.db is not a vault of bankauth",
-			"move it out of "+string(f)+", or set BANKAUTH_DATA_DIR to another folder", nil)
+			"move it and vault.head out of "+string(f)+", or set BANKAUTH_DATA_DIR to another folder", nil)
 	}
 	switch {
 	case h.schema > schemaVersion:
 		return header{}, refuse("the vault was written by a newer bankauth", "install that version or a later one", nil)
 	case h.schema < schemaVersion:
-		return header{}, refuse("the vault was written before the first release", "move vault.db and what begins with its name out of "+string(f)+", or set BANKAUTH_DATA_DIR to another folder", nil)
+		return header{}, refuse("the vault was written before the first release", "move vault.head, vault.db and what begins with its name out of "+string(f)+", or set BANKAUTH_DATA_DIR to another folder", nil)
 	}
 	return h, nil
 }
@@ -123,7 +169,7 @@ func create(ctx context.Context, f folder, rows func(db *sql.DB) error) error {
 }
 
 func damaged(f folder, cause error) *fault.Fault {
-	return refuse("the vault is damaged", "nothing was changed; move vault.db and what begins with its name out of "+string(f)+", then run `bankauth vault restore FILE` with a backup, or start anew", cause)
+	return refuse("the vault is damaged", "nothing was changed; move vault.db and what begins with its name out of "+string(f)+", then run `bankauth vault restore FILE` with a backup, or move vault.head, too, and start anew", cause)
 }
 
 // storeFault puts what the store says into words.

@@ -130,7 +130,7 @@ func prepare(ctx context.Context, o Options) (*Vault, error) {
 	if o.onServer() {
 		return openOnServer(ctx, o, f)
 	}
-	m, made, err := survey(ctx, f)
+	m, made, err := vacant(ctx, f)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +188,7 @@ func found(ctx context.Context, o Options, f folder) (meta, *userKey, error) {
 		return meta{}, nil, err
 	}
 	defer release()
-	m, made, err := survey(ctx, f)
+	m, made, err := vacant(ctx, f)
 	if err != nil {
 		return meta{}, nil, err
 	}
