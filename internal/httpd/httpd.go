@@ -106,8 +106,11 @@ type Options struct {
 
 	Origins Origins
 	Limits  Limits
-	Log     zerolog.Logger
-	Rand    io.Reader // for correlation ids; crypto/rand when nil
+	// Calls are the calls of tools, where Routes make some too; nil: those of MCP
+	// alone, within Limits.
+	Calls *Calls
+	Log   zerolog.Logger
+	Rand  io.Reader // for correlation ids; crypto/rand when nil
 }
 
 // Server serves. It is for one Serve.
@@ -116,7 +119,7 @@ type Server struct {
 	http    *http.Server
 	mux     *http.ServeMux
 	conns   *conns // set by Serve
-	calls   *calls
+	calls   *Calls
 	streams *streams
 	replies stdio.Replies
 	long    chan struct{} // a place for each long body that comes in
@@ -137,8 +140,11 @@ const (
 func New(o Options) *Server {
 	o.Limits = o.Limits.filled()
 	o.Origins = o.Origins.normal()
+	if o.Calls == nil {
+		o.Calls = NewCalls(o.Limits)
+	}
 	s := &Server{
-		o: o, calls: newCalls(o.Limits.Calls, o.Limits.CallsEach), streams: newStreams(o.Limits.Streams),
+		o: o, calls: o.Calls, streams: newStreams(o.Limits.Streams),
 		replies: stdio.Replies{Log: o.Log, Rand: o.Rand}, long: make(chan struct{}, longOnes), draining: make(chan struct{}),
 		ready: readiness{check: o.Ready},
 	}
@@ -150,6 +156,7 @@ func New(o Options) *Server {
 	}
 	if o.Metrics != nil {
 		o.Metrics.watch(s)
+		o.Calls.busy = func() { o.Metrics.count(busyTotal) }
 	}
 	return s
 }

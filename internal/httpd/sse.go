@@ -196,7 +196,6 @@ func (s *Server) speak(ctx context.Context, e *events, m Message, c *call) {
 		if s.calls.enter(ctx, e.principal) {
 			defer s.calls.leave(e.principal)
 		} else {
-			s.busy()
 			m.Busy = true
 		}
 	}

@@ -25,6 +25,10 @@ type Options struct {
 	Vault   func(context.Context) (*vault.Vault, error) // keeps answers for a repeated Idempotency-Key
 	Gate    *auth.Gate                                  // knows the callers' scopes, and whether a token is needed
 	Version string                                      // of bankauth, for the description
+	// Enter takes a place for a call that may ask a provider, which is then made
+	// under the context that Enter returns, and leave follows it; ok is false
+	// where too many are at work. nil: there is always room.
+	Enter func(ctx context.Context, principal string) (call context.Context, leave func(), ok bool)
 }
 
 // mostBody bounds a request's body, in bytes.
@@ -34,7 +38,12 @@ const mostBody = 256 << 10
 type api struct {
 	tools   *tools.Set
 	gate    *auth.Gate
+	enter   func(ctx context.Context, principal string) (call context.Context, leave func(), ok bool) // Options.Enter
 	answers *answers
+}
+
+func newAPI(o Options) *api {
+	return &api{tools: o.Tools, gate: o.Gate, enter: o.Enter, answers: &answers{vault: o.Vault, now: time.Now}}
 }
 
 // Routes returns handlers by http.ServeMux pattern: those behind expect the
@@ -46,7 +55,7 @@ func Routes(o Options) (behind, front map[string]http.Handler, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("describing the REST interface: %w", err)
 	}
-	a := &api{tools: o.Tools, gate: o.Gate, answers: &answers{vault: o.Vault, now: time.Now}}
+	a := newAPI(o)
 	behind = map[string]http.Handler{
 		"/v1/":             http.HandlerFunc(notThere),
 		"/v1/tokens":       http.HandlerFunc(a.tokens),
@@ -66,7 +75,7 @@ func Routes(o Options) (behind, front map[string]http.Handler, err error) {
 // Aliases returns the handlers of tools at paths of their own, which take POST;
 // front and behind are as those of Routes.
 func Aliases(o Options, at map[string]*tools.Alias) (behind, front map[string]http.Handler) {
-	a := &api{tools: o.Tools, gate: o.Gate, answers: &answers{vault: o.Vault, now: time.Now}}
+	a := newAPI(o)
 	behind = map[string]http.Handler{}
 	for path, alias := range at {
 		behind[path] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

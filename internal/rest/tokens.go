@@ -1,10 +1,12 @@
 package rest
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 
 	"bankauth/internal/auth"
+	"bankauth/tools"
 )
 
 // How many tokens a page has.
@@ -60,5 +62,7 @@ func (a *api) revoke(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	caller, _ := auth.FromContext(r.Context())
-	of(a.tools.RevokeToken(r.Context(), caller.Principal, r.PathValue("ref"), force), http.StatusNotFound).write(w)
+	of(a.placed(r.Context(), caller.Principal, "", func(ctx context.Context) tools.Result {
+		return a.tools.RevokeToken(ctx, caller.Principal, r.PathValue("ref"), force)
+	}), http.StatusNotFound).write(w)
 }
