@@ -80,13 +80,16 @@ func (s *Server) recovered(w *answer, v any) {
 	p.Write(w)
 }
 
-// log writes the one line of a request. The path is the server's own name for
-// it: what a client made up may hold anything.
+// log writes the one line of a request, with the id that its answer names. The
+// path is the server's own name for it: what a client made up may hold anything.
 func (s *Server) log(r *http.Request, w *answer, took time.Duration) {
 	if s.o.Metrics != nil {
 		s.o.Metrics.request(route(r.Pattern), w.code())
 	}
 	if e := s.o.Log.Info(); e.Enabled() {
+		if id := w.Header().Get(problem.HeaderCorrelation); id != "" {
+			e.Str("correlation_id", id)
+		}
 		e.Str("method", method(r.Method)).Str("route", route(r.Pattern)).Int("status", w.code()).Int64("ms", took.Milliseconds()).Str("from", r.RemoteAddr).Msg("request")
 	}
 }

@@ -16,6 +16,9 @@ import (
 // ContentType is the media type of a Problem.
 const ContentType = "application/problem+json"
 
+// HeaderCorrelation names an answer in the log too.
+const HeaderCorrelation = "X-Correlation-Id"
+
 // TypePath is where the types are explained: a Problem's type is this path
 // with its code after it.
 const TypePath = "/docs/problems/"
@@ -82,6 +85,7 @@ func (p Problem) Write(w http.ResponseWriter) {
 	h.Set("Content-Type", ContentType)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set(HeaderCorrelation, p.CorrelationID)
 	if p.RetryAfterSeconds > 0 {
 		h.Set("Retry-After", strconv.FormatInt(p.RetryAfterSeconds, 10))
 	}

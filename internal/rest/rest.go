@@ -153,7 +153,7 @@ func (a response) write(w http.ResponseWriter) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Pragma", "no-cache")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Correlation-Id", a.id)
+	h.Set(problem.HeaderCorrelation, a.id)
 	w.WriteHeader(a.status)
 	_, _ = w.Write(a.body) // it fails only where nobody reads any more
 }
