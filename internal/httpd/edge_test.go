@@ -19,7 +19,7 @@ var routes = []struct{ method, path string }{
 // is not, gets no further on any route, and nothing of a body is waited for.
 func TestStrangers(t *testing.T) {
 	s := serve(t, func(o *httpd.Options) {
-		o.Origins = httpd.Origins{Hosts: []string{"bank.example"}, Pages: []string{"https://app.example"}, PublicURL: "https://agents.example/base"}
+		o.Origins = httpd.Origins{Hosts: []string{"bank.example"}, Pages: []string{"https://app.example"}, PublicURL: "https://agents.example"}
 	})
 	_, port, _ := strings.Cut(s.addr, ":")
 	strangers := []string{
@@ -59,7 +59,7 @@ func TestStrangers(t *testing.T) {
 // TestFriends: everybody else is served.
 func TestFriends(t *testing.T) {
 	s := serve(t, func(o *httpd.Options) {
-		o.Origins = httpd.Origins{Hosts: []string{"Bank.Example"}, Pages: []string{"https://App.example/"}, PublicURL: "https://agents.example/base"}
+		o.Origins = httpd.Origins{Hosts: []string{"Bank.Example"}, Pages: []string{"https://App.example/"}, PublicURL: "https://agents.example"}
 	})
 	_, port, _ := strings.Cut(s.addr, ":")
 	for _, friend := range []string{
