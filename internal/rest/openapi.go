@@ -126,7 +126,7 @@ func listOperation() object {
 		"operationId": "listTokens", "tags": []any{"tokens"}, "summary": "List tokens", "description": "The caller's tokens, oldest first; no secret.",
 		"parameters": []any{
 			object{"name": "limit", "in": "query", "description": "How many at most.", "schema": object{"type": "integer", "minimum": 1, "maximum": mostLimit, "default": defaultLimit}},
-			object{"name": "after", "in": "query", "description": "Those that follow this token_ref: the next of the page before.", "schema": object{"type": "string"}},
+			object{"name": "after", "in": "query", "description": "Those that follow: the `next` of the page before, or a token_ref.", "schema": object{"type": "string"}},
 		},
 		"responses": responses(object{"description": "A page of tokens.", "content": jsonContent(reference("schemas", "TokenList"))},
 			http.StatusBadRequest, http.StatusConflict, http.StatusInternalServerError, http.StatusServiceUnavailable),
