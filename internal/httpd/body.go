@@ -31,7 +31,7 @@ const (
 // tooLarge and its like are what a request is refused for before its body is
 // looked at, or while it comes in.
 func tooLarge() *problem.Problem {
-	return status(http.StatusRequestEntityTooLarge, "the body is longer than 256 KiB", "send one message; a call of a tool takes some hundred bytes")
+	return status(http.StatusRequestEntityTooLarge, "the body is longer than 256 KiB", "send what the path takes alone; a call of a tool takes some hundred bytes")
 }
 
 func status(code int, message, hint string) *problem.Problem {

@@ -125,6 +125,11 @@ func TestBodies(t *testing.T) {
 			t.Errorf("%s declared: %.60q", path, got)
 		}
 	}
+	for _, body := range []string{`{`, `{"a":1} {}`, `{"a":1,"a":2}`, `{"a":1,"A":2}`, "\xff", strings.Repeat("[", 40), "{\"a\":\"\x00\"}", big} {
+		if g := s.send(t, "POST", "/v1/x", body); g.status < 400 || strings.Contains(g.body, "message") || strings.Contains(g.body, "MCP") || strings.Contains(g.body, "RPC") {
+			t.Errorf("REST is told of MCP: %s", g.body)
+		}
+	}
 	if g := s.send(t, "POST", "/v1/x", `{"a":{"b":1,"b":2}}`); g.status != 400 {
 		t.Errorf("an inner key twice: %d", g.status)
 	}
