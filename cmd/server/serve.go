@@ -200,6 +200,7 @@ func (c *serveCommand) edge(ctx context.Context, s *service, d *door, listeners 
 	networks, _ := c.Networks() // checked before
 	return httpd.Options{
 		Gate:    d.gate.Handler,
+		Keeps:   d.gate.KeepsAny,
 		Leaving: ctx.Done(),
 		Ready:   s.ready,
 		Metrics: s.observer.metrics,

@@ -53,6 +53,7 @@ type Limits struct {
 	Calls       int           // of tools at work at once: 256
 	CallsEach   int           // of one principal: Calls
 	Streams     int           // of /sse: half of Connections
+	KeepAlive   time.Duration // between two signs of life on a stream of /sse: 15 seconds
 	Idle        time.Duration // after which a stream of /sse without a call is ended: 30 minutes
 	Drain       time.Duration // for calls at work when the server ends: 30 seconds
 }
@@ -61,6 +62,7 @@ type Limits struct {
 const (
 	DefaultConnections = 512
 	DefaultCalls       = 256
+	DefaultKeepAlive   = 15 * time.Second
 	DefaultIdle        = 30 * time.Minute
 	DefaultDrain       = 30 * time.Second
 )
@@ -81,6 +83,10 @@ type Options struct {
 	Allow func(w http.ResponseWriter, r *http.Request, method, name string) bool
 	// Gate lets callers in; nil: everybody, as auth.Local.
 	Gate func(http.Handler) http.Handler
+	// Keeps reports whether a principal that the Gate let in would get in today;
+	// a stream of one that would not is ended at the next sign of life. nil: all
+	// would.
+	Keeps func(principal string) bool
 	// Routes are other rooms' handlers behind the gate, by http.ServeMux
 	// pattern without a method; their bodies are whole and strict JSON. Open
 	// ones are in front of the gate.
@@ -171,6 +177,9 @@ func (l Limits) filled() Limits {
 	set(&l.Calls, DefaultCalls)
 	set(&l.CallsEach, l.Calls)
 	set(&l.Streams, max(1, l.Connections/2))
+	if l.KeepAlive == 0 {
+		l.KeepAlive = DefaultKeepAlive
+	}
 	if l.Idle == 0 {
 		l.Idle = DefaultIdle
 	}
