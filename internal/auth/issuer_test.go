@@ -24,6 +24,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"bankauth/internal/auth"
+	"bankauth/internal/problem"
 )
 
 const public = "https://bank.example"
@@ -549,8 +550,8 @@ func TestMetadata(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = res.Body.Close()
-		if path != "x" && res.StatusCode != http.StatusNotFound {
-			t.Errorf("%s: %s", path, res.Status)
+		if path != "x" && (res.StatusCode != http.StatusNotFound || res.Header.Get("Content-Type") != problem.ContentType) {
+			t.Errorf("%s: %s %v", path, res.Status, res.Header)
 		}
 	}
 }

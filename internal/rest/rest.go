@@ -93,7 +93,7 @@ func notThere(w http.ResponseWriter, _ *http.Request) {
 
 // refuse answers with a fault of the way a request was made.
 func refuse(w http.ResponseWriter, status int, message, hint string) {
-	problem.Of(fault.New(fault.InvalidArgument, message, hint), "").With(status).Write(w)
+	problem.Refuse(w, status, message, hint)
 }
 
 // only reports whether the request's method is one of those, and answers with
