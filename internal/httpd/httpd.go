@@ -88,8 +88,9 @@ type Options struct {
 	// would.
 	Keeps func(principal string) bool
 	// Routes are other rooms' handlers behind the gate, by http.ServeMux
-	// pattern without a method; their bodies are whole and strict JSON. Open
-	// ones are in front of the gate.
+	// pattern without a method; their bodies are whole and strict JSON. One may
+	// be a Taker. Open ones are in front of the gate, and serve GET and HEAD
+	// alone.
 	Routes, Open map[string]http.Handler
 	// Ready returns what the server needs and whether it has it. It is asked
 	// once in a few seconds, however often the route is.
@@ -157,7 +158,8 @@ func New(o Options) *Server {
 	s.mux = s.routes()
 	s.http = &http.Server{
 		Handler: s, ConnContext: withConn, ErrorLog: log.New(io.Discard, "", 0), // it quotes what clients send
-		ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, WriteTimeout: writeTime, MaxHeaderBytes: maxHeader,
+		DisableGeneralOptionsHandler: true, // it would answer whoever comes
+		ReadHeaderTimeout:            headerTime, IdleTimeout: idleTime, WriteTimeout: writeTime, MaxHeaderBytes: maxHeader,
 		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 64, MaxReadFrameSize: 64 << 10},
 	}
 	if o.Metrics != nil {
@@ -200,22 +202,22 @@ func (s *Server) routes() *http.ServeMux {
 	switch {
 	case s.o.Handle == nil:
 	case s.o.At != "":
-		mux.Handle(s.o.At, gate(http.HandlerFunc(s.mcp)))
+		mux.Handle(s.o.At, gate(only(s.mcp, http.MethodPost)))
 	default:
-		mux.Handle("/mcp", gate(http.HandlerFunc(s.mcp)))
-		mux.Handle("/sse", gate(http.HandlerFunc(s.sse)))
-		mux.Handle("/message", gate(http.HandlerFunc(s.message)))
+		mux.Handle("/mcp", gate(only(s.mcp, http.MethodPost)))
+		mux.Handle("/sse", gate(only(s.sse, http.MethodGet))) // a new client tries POST before it falls back to GET
+		mux.Handle("/message", gate(only(s.message, http.MethodPost)))
 	}
-	mux.HandleFunc("/health/live", s.live)
-	mux.HandleFunc("/health/ready", s.isReady)
+	mux.Handle("/health/live", only(s.live, http.MethodGet, http.MethodHead))
+	mux.Handle("/health/ready", only(s.isReady, http.MethodGet, http.MethodHead))
 	if s.o.Metrics != nil && !s.o.NoMetrics {
-		mux.Handle("/metrics", gate(only(http.MethodGet, s.o.Metrics.handler())))
+		mux.Handle("/metrics", gate(only(s.o.Metrics.show, http.MethodGet, http.MethodHead)))
 	}
 	for pattern, h := range s.o.Routes {
-		mux.Handle(pattern, gate(s.read(h)))
+		mux.Handle(pattern, gate(s.read(h, takes(h))))
 	}
 	for pattern, h := range s.o.Open {
-		mux.Handle(pattern, s.read(h))
+		mux.Handle(pattern, s.read(h, shown))
 	}
 	return mux
 }

@@ -36,10 +36,6 @@ const (
 // nothing about it, takes any, and so has none to end (DELETE) and nothing to
 // send outside an answer (GET). Any replica serves any request.
 func (s *Server) mcp(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost {
-		notAllowed(w, http.MethodPost)
-		return
-	}
 	if wrong := acceptable(r); wrong != nil {
 		closing(w)
 		wrong.Write(w)

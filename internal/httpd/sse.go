@@ -83,11 +83,6 @@ func (s *streams) count() int {
 // sse opens a stream and keeps it until its client leaves, is silent for too
 // long or may no longer call, or the server ends and its calls with it.
 func (s *Server) sse(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet {
-		// A new client tries this before it falls back to GET.
-		notAllowed(w, http.MethodGet)
-		return
-	}
 	e := s.streams.add(r.Context(), w, caller(r).Principal)
 	if e == nil {
 		f := fault.New(fault.Busy, "too many streams are open", "use /mcp, which needs none, or try again later")
@@ -129,10 +124,6 @@ func (s *Server) keep(e *events) {
 
 // message takes what a client asks, which is answered on its stream.
 func (s *Server) message(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost {
-		notAllowed(w, http.MethodPost)
-		return
-	}
 	e := s.streams.find(r.URL.Query().Get("sessionId"), caller(r).Principal)
 	if e == nil {
 		closing(w)

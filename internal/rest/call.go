@@ -37,7 +37,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request, name, tool string, d
 		notThere(w, r)
 		return
 	}
-	if !only(w, r, http.MethodPost) || !a.gate.Require(w, r, scope) {
+	if !problem.Takes(w, r, http.MethodPost) || !a.gate.Require(w, r, scope) {
 		return
 	}
 	args, ok := arguments(w, r)

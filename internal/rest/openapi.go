@@ -40,7 +40,7 @@ func newDescription(o Options) (*description, error) {
 // ServeHTTP answers with what is true now: whether a token is needed may
 // change while the server runs.
 func (d *description) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !only(w, r, http.MethodGet) {
+	if !problem.Takes(w, r, http.MethodGet) {
 		return
 	}
 	text := d.closed

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"bankauth/internal/auth"
+	"bankauth/internal/problem"
 	"bankauth/tools"
 )
 
@@ -17,7 +18,7 @@ const (
 
 // tokens is GET /v1/tokens.
 func (a *api) tokens(w http.ResponseWriter, r *http.Request) {
-	if !only(w, r, http.MethodGet) || !a.gate.Require(w, r, auth.TokensUse) {
+	if !problem.Takes(w, r, http.MethodGet) || !a.gate.Require(w, r, auth.TokensUse) {
 		return
 	}
 	limit, query := defaultLimit, r.URL.Query()
@@ -35,7 +36,7 @@ func (a *api) tokens(w http.ResponseWriter, r *http.Request) {
 
 // token is GET and DELETE /v1/tokens/{ref}.
 func (a *api) token(w http.ResponseWriter, r *http.Request) {
-	if !only(w, r, http.MethodGet, http.MethodDelete) {
+	if !problem.Takes(w, r, http.MethodGet, http.MethodDelete) {
 		return
 	}
 	if r.Method == http.MethodDelete {
