@@ -60,6 +60,26 @@ func clientsOf(env config.Environment, s config.Settings, a config.Access) (*aut
 	return auth.NewClients(path), nil
 }
 
+// adding is the command that adds a client where these settings look for one.
+func adding(s config.Settings, a config.Access) string {
+	const command = "bankauth clients add NAME"
+	switch {
+	case a.ClientsFile != "":
+		return command + " --clients-file " + shellWord(a.ClientsFile)
+	case s.DataDir != "":
+		return command + " --data-dir " + shellWord(s.DataDir)
+	}
+	return command
+}
+
+// shellWord quotes what a shell would not take as one word.
+func shellWord(s string) string {
+	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:,+@%") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
 // scopes returns those that --scope names; without the flag there are none. A
 // name that is empty is no wish for all of them.
 func (c *clientsAddCommand) scopes() ([]string, error) {
@@ -114,7 +134,7 @@ func (c *clientsListCommand) Run(_ context.Context, p *process) error {
 		}
 		return printJSON(p, about)
 	case len(known) == 0:
-		fmt.Fprintln(p.out, "There is no client. Try `bankauth clients add NAME`.")
+		fmt.Fprintf(p.out, "There is no client. Try `%s`.\n", adding(c.Settings, c.Access))
 		return nil
 	}
 	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)

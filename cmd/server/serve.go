@@ -249,7 +249,7 @@ func (c *serveCommand) mayServe(what string, local, secured, open bool) error {
 		return nil
 	case open:
 		return fault.New(fault.NotConfigured, what+" is beyond loopback, and anybody could call",
-			"add a client with bankauth clients add NAME, or name the issuer of your tokens with BANKAUTH_ISSUER")
+			"add a client with "+adding(c.Settings, c.Access)+", or name the issuer of your tokens with BANKAUTH_ISSUER")
 	case !secured && len(c.Proxies) == 0:
 		return fault.New(fault.NotConfigured, what+" is beyond loopback, and tokens would travel in clear text",
 			"set BANKAUTH_TLS_CERT and BANKAUTH_TLS_KEY, or name the proxy that ends TLS before this server with BANKAUTH_PROXY")
