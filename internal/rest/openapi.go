@@ -86,7 +86,7 @@ func describe(o Options, closed bool) ([]byte, error) {
 			"schemas": schemas,
 			"responses": object{
 				"Problem": object{"description": "It did not work; `code` says why and `hint` what to do.",
-					"headers": object{"Retry-After": header("Seconds after which to call again.", "integer")}, "content": problemContent()},
+					"headers": object{"Retry-After": header("Seconds after which to call again.", "integer"), problem.HeaderCorrelation: header("The correlation_id of the body.", "string")}, "content": problemContent()},
 				"Refused": object{"description": "The caller is not known, or lacks a scope.",
 					"headers": object{"WWW-Authenticate": header("Which token is needed and where to get it (RFC 6750, RFC 9728).", "string")}, "content": problemContent()},
 			},

@@ -91,6 +91,29 @@ func TestTokens(t *testing.T) {
 	}
 }
 
+// TestBusy: without a place whatever may ask a provider is answered busy, and
+// what needs none is served: lists, and answers that are given again.
+func TestBusy(t *testing.T) {
+	w := open(t, tools.Handle)
+	made := w.ok("POST", create, client, "Idempotency-Key", "k")
+	ref := made.body["token_ref"].(string)
+	w.full.Store(true)
+	for _, q := range []struct{ method, path, body string }{
+		{"POST", create, client}, {"POST", refresh, `{"token_ref":"` + ref + `"}`}, {"POST", user, `{"provider":"finapi"}`}, {"DELETE", "/v1/tokens/" + ref, ""},
+	} {
+		if g := w.refused(503, "busy", q.method, q.path, q.body); g.Header.Get("Retry-After") != "1" || g.Header.Get("X-Correlation-Id") != g.body["correlation_id"] {
+			t.Errorf("%s %s: %v", q.method, q.path, g.Header)
+		}
+	}
+	w.refused(503, "busy", "POST", create, client, "Idempotency-Key", "other")
+	if again := w.ok("POST", create, client, "Idempotency-Key", "k"); again.text != made.text {
+		t.Errorf("got %s", again.text)
+	}
+	w.ok("GET", "/v1/tokens", "")
+	w.full.Store(false)
+	w.ok("POST", create, client, "Idempotency-Key", "other")
+}
+
 // TestPagesGoOn: a page is followed by the next though tokens have been revoked
 // meanwhile.
 func TestPagesGoOn(t *testing.T) {
