@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
+	"bankauth/internal/fault"
 	"bankauth/internal/token"
 	"bankauth/internal/vault"
 	"bankauth/schema"
@@ -58,7 +61,8 @@ type TokenList struct {
 func (l TokenList) encode() ([]byte, error) { return json.Marshal(l) }
 
 // Tokens lists at most limit of principal's tokens, a TokenList, from the one
-// that follows after; "" begins with the oldest.
+// that follows after: a token_ref, or the Next of a list; "" begins with the
+// oldest.
 func (s *Set) Tokens(ctx context.Context, principal, after string, limit int) Result {
 	return s.do(ctx, &request{principal: principal, tool: listTokens}, func(*request) (answer, error) {
 		v, err := s.vault(ctx)
@@ -70,23 +74,45 @@ func (s *Set) Tokens(ctx context.Context, principal, after string, limit int) Re
 			return nil, err
 		}
 		if after != "" {
-			i := slices.IndexFunc(records, func(r vault.Record) bool { return r.Ref == after })
-			if i < 0 {
-				if _, err := v.Get(ctx, principal, after); err != nil {
-					return nil, err
-				}
+			if records, err = following(records, after); err != nil {
+				return nil, err
 			}
-			records = records[i+1:]
 		}
 		l := TokenList{Tokens: []TokenAbout{}}
 		for _, r := range records[:min(limit, len(records))] {
 			l.Tokens = append(l.Tokens, About(r))
 		}
 		if len(records) > limit {
-			l.Next = l.Tokens[limit-1].TokenRef
+			l.Next = placeOf(records[limit-1])
 		}
 		return l, nil
 	})
+}
+
+// placeOf names the place of a record in its principal's list, so that it can be
+// read on from there when the record is gone.
+func placeOf(r vault.Record) string {
+	return r.Ref + "." + strconv.FormatInt(r.Created.UnixMilli(), 36)
+}
+
+// following returns the records after a token_ref or a place.
+func following(records []vault.Record, after string) ([]vault.Record, error) {
+	ref, text, place := strings.Cut(after, ".")
+	if i := slices.IndexFunc(records, func(r vault.Record) bool { return r.Ref == ref && (!place || placeOf(r) == after) }); i >= 0 {
+		return records[i+1:], nil
+	}
+	created, err := strconv.ParseInt(text, 36, 64)
+	if !place || err != nil || !strings.HasPrefix(ref, "tok_") {
+		return nil, fault.New(fault.InvalidArgument, "after is neither a token_ref of yours nor the next of a page", "give the next of the page before, or leave after out to begin again")
+	}
+	i := slices.IndexFunc(records, func(r vault.Record) bool {
+		at := r.Created.UnixMilli()
+		return at > created || at == created && r.Ref > ref
+	})
+	if i < 0 {
+		return nil, nil
+	}
+	return records[i:], nil
 }
 
 // Token says what is known of principal's token, a TokenAbout. An unknown ref

@@ -22,7 +22,7 @@ type clientsAddCommand struct {
 	config.Access   `embed:""`
 
 	JSON  bool     `name:"json" help:"Print JSON."`
-	Scope []string `name:"scope" sep:"," placeholder:"SCOPE" help:"What the client may do: tokens:create, tokens:refresh, users:create, tokens:use; several with commas or again. Default: all."`
+	Scope []string `name:"scope" sep:"none" placeholder:"SCOPE" help:"What the client may do: tokens:create, tokens:refresh, users:create, tokens:use; several with commas or again. Default: all."`
 	Name  string   `arg:"" help:"Its name. What it stores belongs to this name."`
 }
 
@@ -60,13 +60,52 @@ func clientsOf(env config.Environment, s config.Settings, a config.Access) (*aut
 	return auth.NewClients(path), nil
 }
 
+// adding is the command that adds a client where these settings look for one.
+func adding(s config.Settings, a config.Access) string {
+	const command = "bankauth clients add NAME"
+	switch {
+	case a.ClientsFile != "":
+		return command + " --clients-file " + shellWord(a.ClientsFile)
+	case s.DataDir != "":
+		return command + " --data-dir " + shellWord(s.DataDir)
+	}
+	return command
+}
+
+// shellWord quotes what a shell would not take as one word.
+func shellWord(s string) string {
+	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:,+@%") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// scopes returns those that --scope names; without the flag there are none. A
+// name that is empty is no wish for all of them.
+func (c *clientsAddCommand) scopes() ([]string, error) {
+	var all []string
+	for _, given := range c.Scope {
+		for name := range strings.SplitSeq(given, ",") {
+			if name = strings.TrimSpace(name); name == "" {
+				return nil, misuse("--scope needs a value: one or several of " + strings.Join(auth.Scopes(), ", ") + "; leave it out for all")
+			}
+			all = append(all, name)
+		}
+	}
+	return all, nil
+}
+
 // Run adds a client. Its token alone goes to stdout, so that a script can take it.
 func (c *clientsAddCommand) Run(ctx context.Context, p *process) error {
 	all, err := clientsOf(p.env, c.Settings, c.Access)
 	if err != nil {
 		return err
 	}
-	token, err := all.Add(ctx, c.Name, c.Scope)
+	scopes, err := c.scopes()
+	if err != nil {
+		return err
+	}
+	token, err := all.Add(ctx, c.Name, scopes)
 	if err != nil {
 		return err
 	}
@@ -95,7 +134,7 @@ func (c *clientsListCommand) Run(_ context.Context, p *process) error {
 		}
 		return printJSON(p, about)
 	case len(known) == 0:
-		fmt.Fprintln(p.out, "There is no client. Try `bankauth clients add NAME`.")
+		fmt.Fprintf(p.out, "There is no client. Try `%s`.\n", adding(c.Settings, c.Access))
 		return nil
 	}
 	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)

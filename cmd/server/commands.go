@@ -39,7 +39,7 @@ type commands struct {
 	Vault  vaultCommand  `cmd:"" group:"By hand" help:"Check, back up, restore and rekey the vault."`
 	Audit  auditCommand  `cmd:"" group:"By hand" help:"List and verify what has happened to the vault's credentials."`
 
-	Serve      serveCommand      `cmd:"" group:"For many agents" help:"Serve MCP, health and metrics over HTTP."`
+	Serve      serveCommand      `cmd:"" group:"For many agents" help:"Serve MCP, REST, the skill, health and metrics over HTTP."`
 	Clients    clientsCommand    `cmd:"" group:"For many agents" help:"Add, list and remove those who may call over HTTP with a static token."`
 	Capability capabilityCommand `cmd:"" group:"For many agents" help:"Export and check capability files (Naftiko, Ikanos)."`
 

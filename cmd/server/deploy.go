@@ -134,8 +134,8 @@ func (c *serveCommand) deploy(ctx context.Context, p *process, s *service, m *me
 	return err
 }
 
-// adapter opens one adapter of a file. The listeners share what the process
-// may do. told ends before ctx, by the delay of a server's end.
+// adapter opens one adapter of a file. told ends before ctx, by the delay of a
+// server's end.
 func (c *serveCommand) adapter(ctx, told context.Context, p *process, s *service, m *memory, d *capability.Deployment, a capability.Adapter, certificate *certificate, listeners int) (deployed, error) {
 	aliases := aliasesOf(a)
 	if a.Stdio() {
@@ -147,11 +147,8 @@ func (c *serveCommand) adapter(ctx, told context.Context, p *process, s *service
 	if err != nil {
 		return deployed{}, err
 	}
-	o := c.edge(told, s, door)
+	o := c.edge(told, s, door, listeners)
 	o.Name, o.NoMetrics, o.TLS = name, a.Kind != capability.Control, certificate.config()
-	for _, limit := range []*int{&o.Limits.Connections, &o.Limits.Calls, &o.Limits.CallsEach} {
-		*limit = (*limit + listeners - 1) / listeners
-	}
 	what, path, err := behind(ctx, s, m, d, a, aliases, door, &o)
 	if err != nil {
 		return deployed{}, errors.Join(err, door.listener.Close())
@@ -189,7 +186,7 @@ func behind(ctx context.Context, s *service, m *memory, d *capability.Deployment
 			}
 			at[path] = &aliases[i]
 		}
-		routes, front := rest.Aliases(rest.Options{Tools: s.tools, Vault: s.openVault, Gate: door.gate}, at)
+		routes, front := rest.Aliases(rest.Options{Tools: s.tools, Vault: s.openVault, Gate: door.gate, Enter: o.Calls.Enter}, at)
 		o.Routes = routes
 		maps.Copy(o.Open, front)
 		return "REST", "", nil

@@ -121,7 +121,11 @@ func (c *doctorCommand) consent(env config.Environment, client *providers.Client
 	}
 	found := []check{ok(p.Name, "consents come back to "+consent.RedirectURI("http://"+address)+"; the provider must know this redirect URI")}
 	if public, ok := env.Lookup("BANKAUTH_PUBLIC_URL"); ok {
-		found = append(found, note(p.Name, "consents that `bankauth serve` opens come back to "+consent.RedirectURI(strings.TrimRight(public, "/")),
+		access := config.Access{PublicURL: public}
+		if err := access.Check(); err != nil {
+			return append(found, broken(p.Name, err))
+		}
+		found = append(found, note(p.Name, "consents that `bankauth serve` opens come back to "+consent.RedirectURI(access.PublicURL),
 			"the provider must know this redirect URI, too"))
 	}
 	return found

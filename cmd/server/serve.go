@@ -168,8 +168,8 @@ func delayed(ctx context.Context, d time.Duration) (late context.Context, end co
 
 // options joins the edge and the tools.
 func (c *serveCommand) options(ctx context.Context, s *service, d *door) (httpd.Options, error) {
-	gate := d.gate
-	behind, front, err := rest.Routes(rest.Options{Tools: s.tools, Vault: s.openVault, Gate: gate, Version: thisRelease().Version})
+	gate, o := d.gate, c.edge(ctx, s, d, 1)
+	behind, front, err := rest.Routes(rest.Options{Tools: s.tools, Vault: s.openVault, Gate: gate, Version: thisRelease().Version, Enter: o.Calls.Enter})
 	if err != nil {
 		return httpd.Options{}, err
 	}
@@ -179,7 +179,6 @@ func (c *serveCommand) options(ctx context.Context, s *service, d *door) (httpd.
 	if err := describe(front, d.public, s.tools); err != nil {
 		return httpd.Options{}, err
 	}
-	o := c.edge(ctx, s, d)
 	o.Handle, o.Routes, o.Open = newConversation(ctx, s, callerOf).exchange, behind, front
 	o.Allow = func(w http.ResponseWriter, r *http.Request, method, name string) bool {
 		scope, needed := scopeOf(method, name)
@@ -188,23 +187,28 @@ func (c *serveCommand) options(ctx context.Context, s *service, d *door) (httpd.
 	return o, nil
 }
 
-// edge is what stands before everything that is served. ctx ends when the
-// server is to end, before the delay of that.
-func (c *serveCommand) edge(ctx context.Context, s *service, d *door) httpd.Options {
+// edge is what stands before everything that is served at one of so many
+// listeners, which share what the process may do. ctx ends when the server is
+// to end, before the delay of that.
+func (c *serveCommand) edge(ctx context.Context, s *service, d *door, listeners int) httpd.Options {
 	each := c.MaxCallsPerCaller
 	if each == 0 && !d.gate.Open() {
 		each = max(1, c.MaxCalls/4)
 	}
+	share := func(of int) int { return (of + listeners - 1) / listeners }
+	limits := httpd.Limits{Connections: share(c.MaxConnections), Calls: share(c.MaxCalls), CallsEach: share(each), Drain: c.Drain}
 	networks, _ := c.Networks() // checked before
 	return httpd.Options{
 		Gate:    d.gate.Handler,
+		Keeps:   d.gate.KeepsAny,
 		Leaving: ctx.Done(),
 		Ready:   s.ready,
 		Metrics: s.observer.metrics,
 		Trace:   s.observer.tracer.Request,
 		Peers:   networks,
 		Origins: httpd.Origins{Hosts: c.AllowedHosts, Pages: c.AllowedOrigins, PublicURL: d.public},
-		Limits:  httpd.Limits{Connections: c.MaxConnections, Calls: c.MaxCalls, CallsEach: each, Drain: c.Drain},
+		Limits:  limits,
+		Calls:   httpd.NewCalls(limits),
 		Log:     s.log,
 	}
 }
@@ -245,7 +249,7 @@ func (c *serveCommand) mayServe(what string, local, secured, open bool) error {
 		return nil
 	case open:
 		return fault.New(fault.NotConfigured, what+" is beyond loopback, and anybody could call",
-			"add a client with bankauth clients add NAME, or name the issuer of your tokens with BANKAUTH_ISSUER")
+			"add a client with "+adding(c.Settings, c.Access)+", or name the issuer of your tokens with BANKAUTH_ISSUER")
 	case !secured && len(c.Proxies) == 0:
 		return fault.New(fault.NotConfigured, what+" is beyond loopback, and tokens would travel in clear text",
 			"set BANKAUTH_TLS_CERT and BANKAUTH_TLS_KEY, or name the proxy that ends TLS before this server with BANKAUTH_PROXY")

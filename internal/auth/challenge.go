@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"bankauth/internal/problem"
 )
 
 // MetadataPath is where RFC 9728 has a protected resource's metadata. A
@@ -47,11 +49,9 @@ func (g *Gate) Metadata() http.Handler {
 		path := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, MetadataPath), "/")
 		switch {
 		case g.o.Issuer == nil || !slices.Contains(Resources(), path):
-			http.NotFound(w, r)
+			problem.Refuse(w, http.StatusNotFound, "there is no metadata of this path", "a server with an issuer has that of itself, of /mcp and of /sse, below "+MetadataPath)
 			return
-		case r.Method != http.MethodGet && r.Method != http.MethodHead:
-			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
+		case !problem.Takes(w, r, http.MethodGet):
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")

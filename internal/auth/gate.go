@@ -88,17 +88,26 @@ func (g *Gate) Whose(r *http.Request) (string, bool) {
 // client until it is removed, Local as long as everybody gets in, and one of
 // the issuer's until the last token of its that came here has expired.
 func (g *Gate) Keeps(principal, scope string) bool {
+	return g.keeps(principal, func(scopes []string) bool { return slices.Contains(scopes, scope) })
+}
+
+// KeepsAny is Keeps for whoever needs no scope.
+func (g *Gate) KeepsAny(principal string) bool {
+	return g.keeps(principal, func([]string) bool { return true })
+}
+
+func (g *Gate) keeps(principal string, enough func(scopes []string) bool) bool {
 	name, static := strings.CutPrefix(principal, clientPrincipal)
 	switch {
 	case principal == Local().Principal:
 		return g.Open()
 	case !static:
-		return g.o.Issuer != nil && g.o.Issuer.leaves.may(principal, scope, g.o.Issuer.now())
+		return g.o.Issuer != nil && g.o.Issuer.leaves.may(principal, enough, g.o.Issuer.now())
 	case g.o.Clients == nil:
 		return false
 	}
 	all, err := g.o.Clients.List()
-	return err == nil && slices.ContainsFunc(all, func(c Client) bool { return c.Name == name && slices.Contains(c.Scopes, scope) })
+	return err == nil && slices.ContainsFunc(all, func(c Client) bool { return c.Name == name && enough(c.Scopes) })
 }
 
 // clientPrincipal begins the principal of a static client. An issuer's begins

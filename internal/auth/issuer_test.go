@@ -24,6 +24,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"bankauth/internal/auth"
+	"bankauth/internal/problem"
 )
 
 const public = "https://bank.example"
@@ -370,6 +371,37 @@ func TestBadTokens(t *testing.T) {
 	}
 }
 
+// TestReasons: the log and the caller are told what is wrong with a token that
+// the issuer did sign.
+func TestReasons(t *testing.T) {
+	es := ecKey(t, "es")
+	a := newAuthority(t, es)
+	for name, c := range map[string]struct {
+		changes      map[string]any
+		reason, text string
+	}{
+		"expired":          {map[string]any{"exp": time.Now().Add(-time.Minute).Unix()}, "expired", "the token has expired"},
+		"no exp":           {map[string]any{"exp": nil}, "claims", "the token does not say when it ends and when it was issued (exp, iat)"},
+		"exp is null":      {map[string]any{"exp": json.RawMessage("null")}, "claims", "the token does not say when it ends and when it was issued (exp, iat)"},
+		"exp is a text":    {map[string]any{"exp": fmt.Sprint(time.Now().Add(time.Hour).Unix())}, "claims", "the token's claims are not those of an access token"},
+		"exp is an object": {map[string]any{"exp": map[string]any{}}, "claims", "the token's claims are not those of an access token"},
+		"no iat":           {map[string]any{"iat": nil}, "claims", "the token does not say when it ends and when it was issued (exp, iat)"},
+		"iat is a text":    {map[string]any{"iat": "1"}, "claims", "the token's claims are not those of an access token"},
+		"not yet":          {map[string]any{"nbf": time.Now().Add(10 * time.Minute).Unix()}, "early", "the token is not valid yet"},
+		"not yet, ever":    {map[string]any{"nbf": 1e300}, "early", "the token is not valid yet"},
+		"issued later":     {map[string]any{"iat": time.Now().Add(10 * time.Minute).Unix()}, "early", "the token is not valid yet"},
+		"aud is a number":  {map[string]any{"aud": 1}, "claims", "the token's claims are not those of an access token"},
+		"another issuer":   {map[string]any{"iss": "x"}, "issuer", "the token is another issuer's"},
+	} {
+		var log locked
+		server := serve(t, auth.New(auth.Options{Issuer: auth.NewIssuer(auth.IssuerOptions{URL: a.URL, Audiences: auth.Audiences(public)}), PublicURL: public, Log: zerolog.New(&log)}))
+		res, body := ask(t, server.URL+"/mcp", "Bearer "+sign(t, jose.ES256, es, goodClaims(a.URL, c.changes), nil))
+		if res.StatusCode != http.StatusUnauthorized || body["detail"] != c.text || !strings.Contains(log.String(), `"reason":"`+c.reason+`"`) {
+			t.Errorf("%s: %s %v\n%s", name, res.Status, body["detail"], log.String())
+		}
+	}
+}
+
 // locked is a log that requests may write to at once.
 type locked struct {
 	mu sync.Mutex
@@ -518,8 +550,8 @@ func TestMetadata(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = res.Body.Close()
-		if path != "x" && res.StatusCode != http.StatusNotFound {
-			t.Errorf("%s: %s", path, res.Status)
+		if path != "x" && (res.StatusCode != http.StatusNotFound || res.Header.Get("Content-Type") != problem.ContentType) {
+			t.Errorf("%s: %s %v", path, res.Status, res.Header)
 		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -37,7 +36,7 @@ var errKeys = errors.New("the issuer's keys cannot be had")
 // errSignature says that no key of the issuer's made the signature.
 var errSignature = errors.New("no key of the issuer's made the signature")
 
-// keySet is the issuer's keys. It is an oidc.KeySet.
+// keySet is the issuer's keys.
 type keySet struct {
 	issuer string
 	client *http.Client
@@ -237,12 +236,4 @@ func (b bounded) RoundTrip(q *http.Request) (*http.Response, error) {
 func algorithms() []jose.SignatureAlgorithm {
 	return []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512,
 		jose.ES256, jose.ES384, jose.ES512, jose.EdDSA}
-}
-
-func algorithmNames() []string {
-	var names []string
-	for _, a := range algorithms() {
-		names = append(names, string(a))
-	}
-	return slices.Clip(names)
 }

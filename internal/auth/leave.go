@@ -2,7 +2,6 @@ package auth
 
 import (
 	"maps"
-	"slices"
 	"sync"
 	"time"
 )
@@ -40,9 +39,9 @@ func (l *leaves) note(c Caller, until, now time.Time) {
 	l.all[c.Principal] = leave{until, c.Scopes}
 }
 
-func (l *leaves) may(principal, scope string, now time.Time) bool {
+func (l *leaves) may(principal string, enough func(scopes []string) bool, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	o, ok := l.all[principal]
-	return ok && now.Before(o.until) && slices.Contains(o.scopes, scope)
+	return ok && now.Before(o.until) && enough(o.scopes)
 }

@@ -8,13 +8,14 @@ import (
 )
 
 func TestAccess(t *testing.T) {
-	good := config.Access{PublicURL: "https://bank.example/agents/", Issuer: "https://id.example/", Audiences: []string{"x"}}
-	if err := good.Check(); err != nil || good.PublicURL != "https://bank.example/agents" || good.Issuer != "https://id.example/" {
+	good := config.Access{PublicURL: "https://bank.example:8443/", Issuer: "https://id.example/", Audiences: []string{"x"}}
+	if err := good.Check(); err != nil || good.PublicURL != "https://bank.example:8443" || good.Issuer != "https://id.example/" {
 		t.Errorf("got %+v, %v: an issuer's name is what its tokens say, to the letter", good, err)
 	}
 	for want, a := range map[string]config.Access{
 		"BANKAUTH_PUBLIC_URL must be https":             {PublicURL: "http://bank.example"},
 		"BANKAUTH_PUBLIC_URL must not carry a query":    {PublicURL: "https://bank.example?canary"},
+		"BANKAUTH_PUBLIC_URL (--public-url) has a path": {PublicURL: "https://bank.example/canary/"},
 		"BANKAUTH_ISSUER is not a URL":                  {Issuer: "canary"},
 		"BANKAUTH_ISSUER must not carry a user name":    {Issuer: "https://canary:canary@id.example"},
 		"BANKAUTH_ISSUER must be https":                 {Issuer: "http://canary.example"},

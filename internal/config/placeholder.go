@@ -27,7 +27,9 @@ func IsPlaceholder(value string) bool {
 }
 
 // Args returns args without the settings' flags whose value is a placeholder,
-// so that they count as unset too. What follows "--" is left alone.
+// so that they count as unset too. A negative number becomes its flag's value:
+// kong would take it for a flag, and a check can say what the value may be. What
+// follows "--" is left alone.
 func Args(args []string) []string {
 	flags := map[string]bool{}
 	for _, row := range settingRows() {
@@ -45,9 +47,16 @@ func Args(args []string) []string {
 		case joined && flags[name] && (IsPlaceholder(value) || value == ""):
 		case !joined && flags[name] && i+1 < len(args) && IsPlaceholder(args[i+1]):
 			i++
+		case !joined && flags[name] && i+1 < len(args) && negative(args[i+1]):
+			i++
+			kept = append(kept, name+"="+args[i])
 		default:
 			kept = append(kept, args[i])
 		}
 	}
 	return kept
+}
+
+func negative(value string) bool {
+	return len(value) > 1 && value[0] == '-' && (value[1] >= '0' && value[1] <= '9' || value[1] == '.')
 }

@@ -22,7 +22,7 @@ type Serving struct {
 	AllowedOrigins []string `name:"allowed-origin" env:"BANKAUTH_ALLOWED_ORIGINS" group:"HTTP" placeholder:"ORIGIN" sep:"," help:"Origins (https://app.example) whose pages may call the server from a browser."`
 
 	MaxConnections    int           `name:"max-connections" env:"BANKAUTH_MAX_CONNECTIONS" group:"HTTP" placeholder:"N" default:"512" help:"Connections open at once; each takes about 20 KiB."`
-	MaxCalls          int           `name:"max-calls" env:"BANKAUTH_MAX_CALLS" group:"HTTP" placeholder:"N" default:"256" help:"Calls of tools at work at once; a further one is answered busy."`
+	MaxCalls          int           `name:"max-calls" env:"BANKAUTH_MAX_CALLS" group:"HTTP" placeholder:"N" default:"256" help:"Calls of tools at work at once, over MCP and REST; a further one is answered busy."`
 	MaxCallsPerCaller int           `name:"max-calls-per-caller" env:"BANKAUTH_MAX_CALLS_PER_CALLER" group:"HTTP" placeholder:"N" default:"0" help:"Of these, calls of one caller. 0: a quarter of them, or all on loopback without clients."`
 	Drain             time.Duration `name:"drain" env:"BANKAUTH_DRAIN" group:"HTTP" placeholder:"TIME" default:"30s" help:"How long calls at work may take to finish once the server is told to end."`
 	DrainDelay        time.Duration `name:"drain-delay" env:"BANKAUTH_DRAIN_DELAY" group:"HTTP" placeholder:"TIME" default:"0s" help:"Before that, how long to serve on while /health/ready says draining: longer than the balancer before the server takes to notice."`

@@ -16,6 +16,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"bankauth/internal/problem"
 	"bankauth/internal/skill"
 )
 
@@ -90,12 +91,9 @@ func (s Site) Routes() (map[string]http.Handler, error) {
 
 func public(kind string, b []byte) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
-			return
+		if problem.Takes(w, r, http.MethodGet) {
+			skill.Public(w, r, kind, b)
 		}
-		skill.Public(w, r, kind, b)
 	})
 }
 

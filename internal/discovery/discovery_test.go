@@ -8,6 +8,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"bankauth/internal/problem"
 	"bankauth/internal/skill"
 )
 
@@ -55,7 +56,7 @@ func TestCardFitsItsSchema(t *testing.T) {
 		t.Error("a card without a version fits too")
 	}
 	w = httptest.NewRecorder()
-	if routes[cardPath].ServeHTTP(w, httptest.NewRequest("POST", cardPath, nil)); w.Code != 405 {
+	if routes[cardPath].ServeHTTP(w, httptest.NewRequest("POST", cardPath, nil)); w.Code != 405 || w.Header().Get("Content-Type") != problem.ContentType {
 		t.Errorf("POST is answered with %d", w.Code)
 	}
 }

@@ -31,7 +31,7 @@ const (
 // tooLarge and its like are what a request is refused for before its body is
 // looked at, or while it comes in.
 func tooLarge() *problem.Problem {
-	return status(http.StatusRequestEntityTooLarge, "the body is longer than 256 KiB", "send one message; a call of a tool takes some hundred bytes")
+	return status(http.StatusRequestEntityTooLarge, "the body is longer than 256 KiB", "send what the path takes alone; a call of a tool takes some hundred bytes")
 }
 
 func status(code int, message, hint string) *problem.Problem {
@@ -45,9 +45,6 @@ func hasBody(r *http.Request) bool { return r.ContentLength != 0 }
 
 // unfit returns why a body of this kind is not read.
 func unfit(r *http.Request) *problem.Problem {
-	if r.ContentLength > maxBody {
-		return tooLarge()
-	}
 	if r.Method != http.MethodPost && !hasBody(r) {
 		return nil
 	}
@@ -127,23 +124,50 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) ([]byte, *problem.
 	return b, nil
 }
 
+// Taker is a handler that says which requests it would serve. The others it
+// refuses, so it gets them without a body, whatever that is.
+type Taker interface {
+	Takes(r *http.Request) bool
+}
+
+// takes is a Taker's word; a handler that is none would serve all.
+func takes(h http.Handler) func(*http.Request) bool {
+	if t, ok := h.(Taker); ok {
+		return t.Takes
+	}
+	return func(*http.Request) bool { return true }
+}
+
+// shown are the requests that a page or a document is asked for with.
+func shown(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
+
 // read gives a room's handler a body that is here, whole and strict JSON, so
 // that whoever checks it and whoever uses it see the same.
-func (s *Server) read(next http.Handler) http.Handler {
+func (s *Server) read(next http.Handler, takes func(*http.Request) bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if hasBody(r) {
-			b, wrong := s.body(w, r)
+		if !takes(r) {
+			if hasBody(r) {
+				closing(w)
+				r.Body = http.NoBody
+			}
+			next.ServeHTTP(w, r)
+			return
+		}
+		wrong := unfit(r)
+		if wrong == nil && hasBody(r) {
+			var b []byte
+			b, wrong = s.body(w, r)
 			if wrong == nil {
 				if text := stdio.CheckJSON(b, maxDepth); text != "" {
 					wrong = status(http.StatusBadRequest, text, "send one JSON object")
 				}
 			}
-			if wrong != nil {
-				closing(w)
-				wrong.Write(w)
-				return
-			}
 			r.Body = io.NopCloser(bytes.NewReader(b))
+		}
+		if wrong != nil {
+			closing(w)
+			wrong.Write(w)
+			return
 		}
 		next.ServeHTTP(w, r)
 	})

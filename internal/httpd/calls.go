@@ -13,9 +13,11 @@ import (
 // short for a queue.
 const moment = 100 * time.Millisecond
 
-// calls are the calls at work: how many, whose, and how to cancel those that a
-// later message may cancel.
-type calls struct {
+// Calls are the calls at work in a server: how many, whose, and how to cancel
+// those that a later message may cancel. A room whose routes call tools enters
+// here, so that MCP and it share one limit.
+type Calls struct {
+	busy   func()        // is told of each call that is one too many; nil: nobody is
 	each   int           // of one principal, at most, with those that wait
 	places chan struct{} // one for each call at work
 
@@ -36,13 +38,36 @@ type call struct {
 	cancel context.CancelFunc
 }
 
-func newCalls(inAll, each int) *calls {
-	return &calls{each: each, places: make(chan struct{}, inAll), of: map[string]int{}, open: map[*call]struct{}{}, named: map[name]*call{}}
+// NewCalls returns the calls of a server with these limits, for its Options.
+func NewCalls(l Limits) *Calls {
+	l = l.filled()
+	return &Calls{each: l.CallsEach, places: make(chan struct{}, l.Calls), of: map[string]int{}, open: map[*call]struct{}{}, named: map[name]*call{}}
+}
+
+// Enter takes a place for a call of the principal's; ok is false where there is
+// none. The call is made under the context that it returns, which ends when a
+// server that is to end waits no longer, and leave follows it.
+func (s *Calls) Enter(ctx context.Context, principal string) (call context.Context, leave func(), ok bool) {
+	if !s.enter(ctx, principal) {
+		return ctx, func() {}, false
+	}
+	ctx, c := s.begin(ctx, principal, "", nil)
+	return ctx, func() { s.end(c); s.leave(principal) }, true
 }
 
 // enter reports whether the principal may do one call more, after a moment's
 // wait where all places are taken. After true the caller owes leave.
-func (s *calls) enter(ctx context.Context, principal string) bool {
+func (s *Calls) enter(ctx context.Context, principal string) bool {
+	if s.place(ctx, principal) {
+		return true
+	}
+	if s.busy != nil {
+		s.busy()
+	}
+	return false
+}
+
+func (s *Calls) place(ctx context.Context, principal string) bool {
 	if !s.count(principal) {
 		return false
 	}
@@ -63,12 +88,12 @@ func (s *calls) enter(ctx context.Context, principal string) bool {
 	return false
 }
 
-func (s *calls) leave(principal string) {
+func (s *Calls) leave(principal string) {
 	<-s.places
 	s.uncount(principal)
 }
 
-func (s *calls) count(principal string) bool {
+func (s *Calls) count(principal string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.of[principal] >= s.each {
@@ -78,7 +103,7 @@ func (s *calls) count(principal string) bool {
 	return true
 }
 
-func (s *calls) uncount(principal string) {
+func (s *Calls) uncount(principal string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.of[principal]--; s.of[principal] == 0 {
@@ -86,12 +111,12 @@ func (s *calls) uncount(principal string) {
 	}
 }
 
-func (s *calls) atWork() int { return len(s.places) }
+func (s *Calls) atWork() int { return len(s.places) }
 
 // begin makes a request known, so that it can be cancelled: by its client,
 // where session is not "", and at the end of the server. It returns nil where
 // the client has a request of this id at work already.
-func (s *calls) begin(ctx context.Context, principal, session string, id json.RawMessage) (context.Context, *call) {
+func (s *Calls) begin(ctx context.Context, principal, session string, id json.RawMessage) (context.Context, *call) {
 	ctx, cancel := context.WithCancel(ctx)
 	c := &call{cancel: cancel}
 	s.mu.Lock()
@@ -110,7 +135,7 @@ func (s *calls) begin(ctx context.Context, principal, session string, id json.Ra
 
 // end follows begin. It reports whether the request is to be answered: not
 // after its client cancelled it.
-func (s *calls) end(c *call) bool {
+func (s *Calls) end(c *call) bool {
 	c.cancel()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,7 +149,7 @@ func (s *calls) end(c *call) bool {
 
 // cancel ends the request that the client names; one that is not at work is
 // nothing to worry about.
-func (s *calls) cancel(principal, session string, id json.RawMessage) {
+func (s *Calls) cancel(principal, session string, id json.RawMessage) {
 	if session == "" || id == nil {
 		return
 	}
@@ -141,7 +166,7 @@ func (s *calls) cancel(principal, session string, id json.RawMessage) {
 }
 
 // cancelAll ends the context of every request; each may still be answered.
-func (s *calls) cancelAll() {
+func (s *Calls) cancelAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.open {

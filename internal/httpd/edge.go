@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"path"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,7 +54,13 @@ func (s *Server) refusal(r *http.Request) *problem.Problem {
 	if given := r.URL.EscapedPath(); path.Clean("/"+given) != "/"+strings.Trim(given, "/") {
 		return status(http.StatusBadRequest, "the path has a segment that is empty or made of dots", "send the path as it was named")
 	}
-	return unfit(r)
+	if r.RequestURI == "*" {
+		return status(http.StatusBadRequest, "the request is about no path", "send it to one that the server has")
+	}
+	if r.ContentLength > maxBody {
+		return tooLarge()
+	}
+	return nil
 }
 
 // nothing is at every path that nobody has.
@@ -80,13 +87,16 @@ func (s *Server) recovered(w *answer, v any) {
 	p.Write(w)
 }
 
-// log writes the one line of a request. The path is the server's own name for
-// it: what a client made up may hold anything.
+// log writes the one line of a request, with the id that its answer names. The
+// path is the server's own name for it: what a client made up may hold anything.
 func (s *Server) log(r *http.Request, w *answer, took time.Duration) {
 	if s.o.Metrics != nil {
 		s.o.Metrics.request(route(r.Pattern), w.code())
 	}
 	if e := s.o.Log.Info(); e.Enabled() {
+		if id := w.Header().Get(problem.HeaderCorrelation); id != "" {
+			e.Str("correlation_id", id)
+		}
 		e.Str("method", method(r.Method)).Str("route", route(r.Pattern)).Int("status", w.code()).Int64("ms", took.Milliseconds()).Str("from", r.RemoteAddr).Msg("request")
 	}
 }
@@ -137,14 +147,19 @@ func (a *answer) code() int {
 	return a.status
 }
 
-// only lets one method through, and HEAD with GET.
-func only(one string, next http.Handler) http.Handler {
+// only lets these methods through, with a body of ours if any.
+func only(next http.HandlerFunc, methods ...string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == one || one == http.MethodGet && r.Method == http.MethodHead {
-			next.ServeHTTP(w, r)
+		if !slices.Contains(methods, r.Method) {
+			notAllowed(w, methods...)
 			return
 		}
-		notAllowed(w, one)
+		if wrong := unfit(r); wrong != nil {
+			closing(w)
+			wrong.Write(w)
+			return
+		}
+		next(w, r)
 	})
 }
 

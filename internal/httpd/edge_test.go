@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bankauth/internal/httpd"
+	"bankauth/internal/problem"
 )
 
 var routes = []struct{ method, path string }{
@@ -19,7 +20,7 @@ var routes = []struct{ method, path string }{
 // is not, gets no further on any route, and nothing of a body is waited for.
 func TestStrangers(t *testing.T) {
 	s := serve(t, func(o *httpd.Options) {
-		o.Origins = httpd.Origins{Hosts: []string{"bank.example"}, Pages: []string{"https://app.example"}, PublicURL: "https://agents.example/base"}
+		o.Origins = httpd.Origins{Hosts: []string{"bank.example"}, Pages: []string{"https://app.example"}, PublicURL: "https://agents.example"}
 	})
 	_, port, _ := strings.Cut(s.addr, ":")
 	strangers := []string{
@@ -59,7 +60,7 @@ func TestStrangers(t *testing.T) {
 // TestFriends: everybody else is served.
 func TestFriends(t *testing.T) {
 	s := serve(t, func(o *httpd.Options) {
-		o.Origins = httpd.Origins{Hosts: []string{"Bank.Example"}, Pages: []string{"https://App.example/"}, PublicURL: "https://agents.example/base"}
+		o.Origins = httpd.Origins{Hosts: []string{"Bank.Example"}, Pages: []string{"https://App.example/"}, PublicURL: "https://agents.example"}
 	})
 	_, port, _ := strings.Cut(s.addr, ":")
 	for _, friend := range []string{
@@ -78,6 +79,11 @@ func TestFriends(t *testing.T) {
 	if g.status != http.StatusNoContent || g.header.Get("Access-Control-Allow-Origin") != "https://app.example" || !strings.Contains(g.header.Get("Access-Control-Allow-Headers"), "Mcp-Protocol-Version") {
 		t.Errorf("preflight: %d %v", g.status, g.header)
 	}
+	for _, name := range []string{"WWW-Authenticate", "Retry-After", "X-Correlation-Id", "Idempotency-Replayed"} {
+		if shown := s.post(t, hello, "Origin: https://app.example").header.Get("Access-Control-Expose-Headers"); !strings.Contains(shown, name) {
+			t.Errorf("a page sees %s", shown)
+		}
+	}
 	if g := s.post(t, hello, "Origin: https://app.example"); g.header.Get("Access-Control-Allow-Origin") != "https://app.example" || !strings.Contains(g.header.Get("Access-Control-Expose-Headers"), "Mcp-Session-Id") {
 		t.Errorf("a page cannot read the answer: %v", g.header)
 	}
@@ -87,7 +93,7 @@ func TestBodies(t *testing.T) {
 	s := serve(t, nil)
 	big := `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":"` + strings.Repeat("x", 256<<10) + `"}}`
 	fits := `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":"` + strings.Repeat("x", 200<<10) + `"}}`
-	for _, path := range []string{"/mcp", "/v1/x", "/docs/x"} {
+	for _, path := range []string{"/mcp", "/v1/x"} {
 		for name, c := range map[string]struct {
 			status int
 			body   string
@@ -125,6 +131,11 @@ func TestBodies(t *testing.T) {
 			t.Errorf("%s declared: %.60q", path, got)
 		}
 	}
+	for _, body := range []string{`{`, `{"a":1} {}`, `{"a":1,"a":2}`, `{"a":1,"A":2}`, "\xff", strings.Repeat("[", 40), "{\"a\":\"\x00\"}", big} {
+		if g := s.send(t, "POST", "/v1/x", body); g.status < 400 || strings.Contains(g.body, "message") || strings.Contains(g.body, "MCP") || strings.Contains(g.body, "RPC") {
+			t.Errorf("REST is told of MCP: %s", g.body)
+		}
+	}
 	if g := s.send(t, "POST", "/v1/x", `{"a":{"b":1,"b":2}}`); g.status != 400 {
 		t.Errorf("an inner key twice: %d", g.status)
 	}
@@ -136,22 +147,39 @@ func TestBodies(t *testing.T) {
 	}
 }
 
-func TestPaths(t *testing.T) {
+// TestNoPath: the one request that is about no path is judged as all others.
+func TestNoPath(t *testing.T) {
 	s := serve(t, nil)
+	for header, want := range map[string]string{"Host: " + s.addr: "400", "Host: evil.example": "403", "Host: " + s.addr + "\r\nOrigin: https://evil.example": "403"} {
+		if got := s.raw(t, "OPTIONS * HTTP/1.1\r\n"+header+"\r\n\r\n", 3*time.Second); !strings.HasPrefix(got, "HTTP/1.1 "+want+" ") || !strings.Contains(got, "application/problem+json") {
+			t.Errorf("%s: %.300q", header, got)
+		}
+	}
+}
+
+func TestPaths(t *testing.T) {
+	s := serve(t, func(o *httpd.Options) {
+		o.Open["/docs/"] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { problem.Takes(w, r, http.MethodGet) })
+	})
+	allowed := map[string]string{"/mcp": "POST", "/message": "POST", "/sse": "GET", "/docs/": "GET, HEAD", "/health/live": "GET, HEAD", "/health/ready": "GET, HEAD", "/metrics": "GET, HEAD"}
 	for _, c := range []struct {
 		method, path string
 		status       int
 	}{
-		{"GET", "/health/live", 200}, {"HEAD", "/health/live", 200}, {"GET", "/health/ready", 200}, {"POST", "/health/live", 415}, {"DELETE", "/health/live", 405},
-		{"GET", "/canary", 404}, {"GET", "/", 404}, {"GET", "/mcp", 405}, {"DELETE", "/mcp", 405}, {"PUT", "/mcp", 405}, {"POST", "/sse", 415}, {"GET", "/message", 405},
+		{"GET", "/health/live", 200}, {"HEAD", "/health/live", 200}, {"GET", "/health/ready", 200}, {"POST", "/health/live", 405}, {"POST", "/canary", 404}, {"PUT", "/mcp", 405}, {"POST", "/docs/", 405}, {"POST", "/health/ready", 405}, {"POST", "/metrics", 405}, {"DELETE", "/health/live", 405},
+		{"GET", "/canary", 404}, {"GET", "/", 404}, {"GET", "/mcp", 405}, {"DELETE", "/mcp", 405}, {"PUT", "/mcp", 405}, {"POST", "/sse", 405}, {"POST", "/mcp", 415}, {"POST", "/message", 415}, {"POST", "/v1/x", 415}, {"GET", "/message", 405},
 		{"GET", "/metrics", 200}, {"DELETE", "/metrics", 405},
 	} {
-		if g := s.send(t, c.method, c.path, ""); g.status != c.status {
+		g := s.send(t, c.method, c.path, "")
+		if g.status != c.status {
 			t.Errorf("%s %s: %d %s", c.method, c.path, g.status, g.body)
+		}
+		if allow := g.header.Get("Allow"); c.status == 405 && allow != allowed[c.path] {
+			t.Errorf("%s: Allow is %q", c.path, allow)
 		}
 	}
 	g := s.send(t, "GET", "/metrics", "")
-	for _, want := range []string{`bankauth_http_requests_total{route="/mcp",status="405"} 3`, `route="none",status="404"} 2`, "go_goroutines", `bankauth_build_info{version="test"} 1`} {
+	for _, want := range []string{`bankauth_http_requests_total{route="/mcp",status="405"} 4`, `route="none",status="404"} 3`, "go_goroutines", `bankauth_build_info{version="test"} 1`} {
 		if !strings.Contains(g.body, want) {
 			t.Errorf("metrics lack %s", want)
 		}

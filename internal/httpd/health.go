@@ -44,7 +44,7 @@ type health struct {
 }
 
 // live says that the process answers; nothing more.
-func (s *Server) live(w http.ResponseWriter, r *http.Request) { s.health(w, r, health{Status: "ok"}) }
+func (s *Server) live(w http.ResponseWriter, _ *http.Request) { s.health(w, health{Status: "ok"}) }
 
 // isReady says whether calls would be served.
 func (s *Server) isReady(w http.ResponseWriter, r *http.Request) {
@@ -57,14 +57,10 @@ func (s *Server) isReady(w http.ResponseWriter, r *http.Request) {
 	if s.leaving() {
 		h.Status = "draining"
 	}
-	s.health(w, r, h)
+	s.health(w, h)
 }
 
-func (s *Server) health(w http.ResponseWriter, r *http.Request, h health) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		notAllowed(w, http.MethodGet)
-		return
-	}
+func (s *Server) health(w http.ResponseWriter, h health) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	if h.Status != "ok" {

@@ -53,6 +53,7 @@ type Limits struct {
 	Calls       int           // of tools at work at once: 256
 	CallsEach   int           // of one principal: Calls
 	Streams     int           // of /sse: half of Connections
+	KeepAlive   time.Duration // between two signs of life on a stream of /sse: 15 seconds
 	Idle        time.Duration // after which a stream of /sse without a call is ended: 30 minutes
 	Drain       time.Duration // for calls at work when the server ends: 30 seconds
 }
@@ -61,6 +62,7 @@ type Limits struct {
 const (
 	DefaultConnections = 512
 	DefaultCalls       = 256
+	DefaultKeepAlive   = 15 * time.Second
 	DefaultIdle        = 30 * time.Minute
 	DefaultDrain       = 30 * time.Second
 )
@@ -81,9 +83,14 @@ type Options struct {
 	Allow func(w http.ResponseWriter, r *http.Request, method, name string) bool
 	// Gate lets callers in; nil: everybody, as auth.Local.
 	Gate func(http.Handler) http.Handler
+	// Keeps reports whether a principal that the Gate let in would get in today;
+	// a stream of one that would not is ended at the next sign of life. nil: all
+	// would.
+	Keeps func(principal string) bool
 	// Routes are other rooms' handlers behind the gate, by http.ServeMux
-	// pattern without a method; their bodies are whole and strict JSON. Open
-	// ones are in front of the gate.
+	// pattern without a method; their bodies are whole and strict JSON. One may
+	// be a Taker. Open ones are in front of the gate, and serve GET and HEAD
+	// alone.
 	Routes, Open map[string]http.Handler
 	// Ready returns what the server needs and whether it has it. It is asked
 	// once in a few seconds, however often the route is.
@@ -106,8 +113,11 @@ type Options struct {
 
 	Origins Origins
 	Limits  Limits
-	Log     zerolog.Logger
-	Rand    io.Reader // for correlation ids; crypto/rand when nil
+	// Calls are the calls of tools, where Routes make some too; nil: those of MCP
+	// alone, within Limits.
+	Calls *Calls
+	Log   zerolog.Logger
+	Rand  io.Reader // for correlation ids; crypto/rand when nil
 }
 
 // Server serves. It is for one Serve.
@@ -116,7 +126,7 @@ type Server struct {
 	http    *http.Server
 	mux     *http.ServeMux
 	conns   *conns // set by Serve
-	calls   *calls
+	calls   *Calls
 	streams *streams
 	replies stdio.Replies
 	long    chan struct{} // a place for each long body that comes in
@@ -137,19 +147,24 @@ const (
 func New(o Options) *Server {
 	o.Limits = o.Limits.filled()
 	o.Origins = o.Origins.normal()
+	if o.Calls == nil {
+		o.Calls = NewCalls(o.Limits)
+	}
 	s := &Server{
-		o: o, calls: newCalls(o.Limits.Calls, o.Limits.CallsEach), streams: newStreams(o.Limits.Streams),
+		o: o, calls: o.Calls, streams: newStreams(o.Limits.Streams),
 		replies: stdio.Replies{Log: o.Log, Rand: o.Rand}, long: make(chan struct{}, longOnes), draining: make(chan struct{}),
 		ready: readiness{check: o.Ready},
 	}
 	s.mux = s.routes()
 	s.http = &http.Server{
 		Handler: s, ConnContext: withConn, ErrorLog: log.New(io.Discard, "", 0), // it quotes what clients send
-		ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, WriteTimeout: writeTime, MaxHeaderBytes: maxHeader,
+		DisableGeneralOptionsHandler: true, // it would answer whoever comes
+		ReadHeaderTimeout:            headerTime, IdleTimeout: idleTime, WriteTimeout: writeTime, MaxHeaderBytes: maxHeader,
 		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 64, MaxReadFrameSize: 64 << 10},
 	}
 	if o.Metrics != nil {
 		o.Metrics.watch(s)
+		o.Calls.busy = func() { o.Metrics.count(busyTotal) }
 	}
 	return s
 }
@@ -164,6 +179,9 @@ func (l Limits) filled() Limits {
 	set(&l.Calls, DefaultCalls)
 	set(&l.CallsEach, l.Calls)
 	set(&l.Streams, max(1, l.Connections/2))
+	if l.KeepAlive == 0 {
+		l.KeepAlive = DefaultKeepAlive
+	}
 	if l.Idle == 0 {
 		l.Idle = DefaultIdle
 	}
@@ -184,22 +202,22 @@ func (s *Server) routes() *http.ServeMux {
 	switch {
 	case s.o.Handle == nil:
 	case s.o.At != "":
-		mux.Handle(s.o.At, gate(http.HandlerFunc(s.mcp)))
+		mux.Handle(s.o.At, gate(only(s.mcp, http.MethodPost)))
 	default:
-		mux.Handle("/mcp", gate(http.HandlerFunc(s.mcp)))
-		mux.Handle("/sse", gate(http.HandlerFunc(s.sse)))
-		mux.Handle("/message", gate(http.HandlerFunc(s.message)))
+		mux.Handle("/mcp", gate(only(s.mcp, http.MethodPost)))
+		mux.Handle("/sse", gate(only(s.sse, http.MethodGet))) // a new client tries POST before it falls back to GET
+		mux.Handle("/message", gate(only(s.message, http.MethodPost)))
 	}
-	mux.HandleFunc("/health/live", s.live)
-	mux.HandleFunc("/health/ready", s.isReady)
+	mux.Handle("/health/live", only(s.live, http.MethodGet, http.MethodHead))
+	mux.Handle("/health/ready", only(s.isReady, http.MethodGet, http.MethodHead))
 	if s.o.Metrics != nil && !s.o.NoMetrics {
-		mux.Handle("/metrics", gate(only(http.MethodGet, s.o.Metrics.handler())))
+		mux.Handle("/metrics", gate(only(s.o.Metrics.show, http.MethodGet, http.MethodHead)))
 	}
 	for pattern, h := range s.o.Routes {
-		mux.Handle(pattern, gate(s.read(h)))
+		mux.Handle(pattern, gate(s.read(h, takes(h))))
 	}
 	for pattern, h := range s.o.Open {
-		mux.Handle(pattern, s.read(h))
+		mux.Handle(pattern, s.read(h, shown))
 	}
 	return mux
 }

@@ -36,10 +36,6 @@ const (
 // nothing about it, takes any, and so has none to end (DELETE) and nothing to
 // send outside an answer (GET). Any replica serves any request.
 func (s *Server) mcp(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost {
-		notAllowed(w, http.MethodPost)
-		return
-	}
 	if wrong := acceptable(r); wrong != nil {
 		closing(w)
 		wrong.Write(w)
@@ -114,13 +110,9 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, env stdio.Envelope
 	}
 }
 
-// request calls the handler and answers. c is nil for a request that ends with
-// its connection.
+// request calls the handler and answers.
 func (s *Server) request(ctx context.Context, w http.ResponseWriter, r *http.Request, m Message, name string, c *call) {
-	owed := true
-	if c != nil {
-		defer s.calls.end(c)
-	}
+	defer s.calls.end(c)
 	if s.o.Allow != nil && !s.o.Allow(w, r, m.Method, name) {
 		return
 	}
@@ -128,28 +120,17 @@ func (s *Server) request(ctx context.Context, w http.ResponseWriter, r *http.Req
 		if principal := caller(r).Principal; s.calls.enter(ctx, principal) {
 			defer s.calls.leave(principal)
 		} else {
-			s.busy()
 			m.Busy = true
 		}
 	}
 	out := &stream{w: w}
 	m.Notify = out.notify
 	reply := s.replies.Call(ctx, s.plain(m), m.Message)
-	if c != nil {
-		owed = s.calls.end(c)
-	}
-	if !owed {
+	if !s.calls.end(c) {
 		out.begin() // and nothing in it: what was cancelled is not answered
 		return
 	}
 	s.answer(out, m, reply)
-}
-
-// busy counts a call that is one too many.
-func (s *Server) busy() {
-	if s.o.Metrics != nil {
-		s.o.Metrics.count(busyTotal)
-	}
 }
 
 // answer writes the reply: as JSON, or as the end of a stream that has begun.

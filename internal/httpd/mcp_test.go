@@ -236,17 +236,22 @@ func TestDraining(t *testing.T) {
 
 // TestOverdue: what does not end in time is cancelled, and answered if it can be.
 func TestOverdue(t *testing.T) {
-	s := serve(t, func(o *httpd.Options) { o.Limits.Drain = 50 * time.Millisecond })
-	answers := make(chan got, 1)
-	go func() {
-		g, _ := s.try(t.Context(), "POST", "/mcp", slow("1"))
-		answers <- g
-	}()
-	wait(t, s.started, "1")
-	s.stop()
-	wait(t, s.handler.ended, "1")
-	if g := <-answers; !strings.Contains(g.body, `"done":true`) {
-		t.Errorf("got %s", g.body)
+	for body, header := range map[string][]string{
+		slow("1"): nil,
+		modern("1", "tools/call", `"name":"slow","arguments":{}`): with("Mcp-Method: tools/call", "Mcp-Name: slow"),
+	} {
+		s := serve(t, func(o *httpd.Options) { o.Limits.Drain = 50 * time.Millisecond })
+		answers := make(chan got, 1)
+		go func() {
+			g, _ := s.try(t.Context(), "POST", "/mcp", body, header...)
+			answers <- g
+		}()
+		wait(t, s.started, "1")
+		s.stop()
+		wait(t, s.handler.ended, "1")
+		if g := <-answers; !strings.Contains(g.body, `"done":true`) {
+			t.Errorf("%s: got %s", body, g.body)
+		}
 	}
 }
 

@@ -136,12 +136,10 @@ func series(name string, labels ...string) string {
 	return b.String() + "}"
 }
 
-func (m *Metrics) handler() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-		m.write(w)
-		metrics.WriteProcessMetrics(w)
-	})
+func (m *Metrics) show(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	m.write(w)
+	metrics.WriteProcessMetrics(w)
 }
 
 // write writes the series, each family after what is said of it. The library

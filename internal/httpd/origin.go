@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"bankauth/internal/fault"
+	"bankauth/internal/problem"
 )
 
 // Origins says under which names the server is reached, and which web pages
@@ -157,7 +158,7 @@ func (o Origins) shared(w http.ResponseWriter, r *http.Request) bool {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", origin)
 	h.Add("Vary", "Origin")
-	h.Set("Access-Control-Expose-Headers", "Mcp-Session-Id, WWW-Authenticate, Retry-After")
+	h.Set("Access-Control-Expose-Headers", "Mcp-Session-Id, WWW-Authenticate, Retry-After, "+problem.HeaderCorrelation+", Idempotency-Replayed")
 	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
 		return false
 	}

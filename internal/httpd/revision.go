@@ -65,7 +65,8 @@ func (s *Server) modern(w http.ResponseWriter, r *http.Request, env stdio.Envelo
 		s.refuse(w, env.ID, e)
 		return
 	}
-	s.request(r.Context(), w, r, Message{Message: env.Message, Revision: env.Revision, Modern: true}, env.Name, nil)
+	ctx, c := s.calls.begin(r.Context(), caller(r).Principal, "", env.ID)
+	s.request(ctx, w, r, Message{Message: env.Message, Revision: env.Revision, Modern: true}, env.Name, c)
 }
 
 // headers holds what the headers say against the body, so that a proxy that

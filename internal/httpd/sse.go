@@ -13,7 +13,6 @@ import (
 )
 
 const (
-	keepAlive  = 15 * time.Second
 	eventTime  = 10 * time.Second // for a client to take what is sent
 	maxWaiting = 1 << 20          // bytes that may wait for a client that reads slowly
 )
@@ -82,13 +81,8 @@ func (s *streams) count() int {
 }
 
 // sse opens a stream and keeps it until its client leaves, is silent for too
-// long, or the server ends and its calls with it.
+// long or may no longer call, or the server ends and its calls with it.
 func (s *Server) sse(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet {
-		// A new client tries this before it falls back to GET.
-		notAllowed(w, http.MethodGet)
-		return
-	}
 	e := s.streams.add(r.Context(), w, caller(r).Principal)
 	if e == nil {
 		f := fault.New(fault.Busy, "too many streams are open", "use /mcp, which needs none, or try again later")
@@ -110,7 +104,7 @@ func (s *Server) sse(w http.ResponseWriter, r *http.Request) {
 
 // keep returns when the stream is to end.
 func (s *Server) keep(e *events) {
-	tick := time.NewTicker(keepAlive)
+	tick := time.NewTicker(s.o.Limits.KeepAlive)
 	defer tick.Stop()
 	for {
 		select {
@@ -120,7 +114,7 @@ func (s *Server) keep(e *events) {
 			e.drain()
 			return
 		case <-tick.C:
-			if e.idle() > s.o.Limits.Idle {
+			if e.idle() > s.o.Limits.Idle || s.o.Keeps != nil && !s.o.Keeps(e.principal) {
 				return
 			}
 			e.write([]byte(": still here\n\n"))
@@ -130,10 +124,6 @@ func (s *Server) keep(e *events) {
 
 // message takes what a client asks, which is answered on its stream.
 func (s *Server) message(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost {
-		notAllowed(w, http.MethodPost)
-		return
-	}
 	e := s.streams.find(r.URL.Query().Get("sessionId"), caller(r).Principal)
 	if e == nil {
 		closing(w)
@@ -196,7 +186,6 @@ func (s *Server) speak(ctx context.Context, e *events, m Message, c *call) {
 		if s.calls.enter(ctx, e.principal) {
 			defer s.calls.leave(e.principal)
 		} else {
-			s.busy()
 			m.Busy = true
 		}
 	}

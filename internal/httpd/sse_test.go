@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"bankauth/internal/auth"
 	"bankauth/internal/httpd"
 )
 
@@ -88,5 +89,40 @@ func TestGone(t *testing.T) {
 	eventually(t, "the stream stays", func() bool { return s.send(t, "POST", endpoint, hello).status == http.StatusNotFound })
 	if time.Since(began) > 5*time.Second {
 		t.Error("it took too long")
+	}
+}
+
+// TestStreamOfOneWhoMayNoLongerCall: it ends once its client is removed, and
+// others stay.
+func TestStreamOfOneWhoMayNoLongerCall(t *testing.T) {
+	clients := auth.NewClients(t.TempDir() + "/clients.json")
+	gate := auth.New(auth.Options{Clients: clients})
+	s := serve(t, func(o *httpd.Options) {
+		o.Gate, o.Keeps, o.Limits.KeepAlive = gate.Handler, gate.KeepsAny, 20*time.Millisecond
+	})
+	opened := map[string]*sseClient{}
+	for _, name := range []string{"gone", "stays"} {
+		token, err := clients.Add(t.Context(), name, []string{auth.TokensUse})
+		if err != nil {
+			t.Fatal(err)
+		}
+		opened[name] = s.openSSE(t, "Authorization: Bearer "+token.Reveal())
+	}
+	time.Sleep(100 * time.Millisecond) // some signs of life
+	if err := clients.Remove(t.Context(), "gone"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case _, open := <-opened["gone"].events:
+		if open {
+			t.Error("an event came")
+		}
+	case <-time.After(3 * time.Second):
+		t.Error("the stream of a client that was removed goes on")
+	}
+	select {
+	case _, open := <-opened["stays"].events:
+		t.Errorf("the other stream: open %v", open)
+	case <-time.After(200 * time.Millisecond):
 	}
 }

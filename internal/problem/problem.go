@@ -7,7 +7,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"bankauth/internal/fault"
@@ -15,6 +17,9 @@ import (
 
 // ContentType is the media type of a Problem.
 const ContentType = "application/problem+json"
+
+// HeaderCorrelation names an answer in the log too.
+const HeaderCorrelation = "X-Correlation-Id"
 
 // TypePath is where the types are explained: a Problem's type is this path
 // with its code after it.
@@ -82,11 +87,34 @@ func (p Problem) Write(w http.ResponseWriter) {
 	h.Set("Content-Type", ContentType)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set(HeaderCorrelation, p.CorrelationID)
 	if p.RetryAfterSeconds > 0 {
 		h.Set("Retry-After", strconv.FormatInt(p.RetryAfterSeconds, 10))
 	}
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(p.Body()) // it fails only where nobody reads any more
+}
+
+// Refuse answers with a fault of the way a request was made.
+func Refuse(w http.ResponseWriter, status int, message, hint string) {
+	Of(fault.New(fault.InvalidArgument, message, hint), "").With(status).Write(w)
+}
+
+// Takes reports whether a path that takes the methods takes the request, and
+// answers with 405 where not. GET stands for HEAD too.
+func Takes(w http.ResponseWriter, r *http.Request, methods ...string) bool {
+	var allowed []string
+	for _, m := range methods {
+		if allowed = append(allowed, m); m == http.MethodGet {
+			allowed = append(allowed, http.MethodHead)
+		}
+	}
+	if slices.Contains(allowed, r.Method) {
+		return true
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	Refuse(w, http.StatusMethodNotAllowed, "the path does not take this method", "it takes "+strings.Join(allowed, ", "))
+	return false
 }
 
 // kind is what a code means over HTTP.

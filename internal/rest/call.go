@@ -37,7 +37,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request, name, tool string, d
 		notThere(w, r)
 		return
 	}
-	if !only(w, r, http.MethodPost) || !a.gate.Require(w, r, scope) {
+	if !problem.Takes(w, r, http.MethodPost) || !a.gate.Require(w, r, scope) {
 		return
 	}
 	args, ok := arguments(w, r)
@@ -49,8 +49,11 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request, name, tool string, d
 	if !ok {
 		return
 	}
+	work := func(ctx context.Context) response {
+		return of(a.placed(ctx, caller.Principal, tool, func(ctx context.Context) tools.Result { return do(ctx, caller.Principal, args) }), http.StatusBadRequest)
+	}
 	if key == "" {
-		of(do(r.Context(), caller.Principal, args), http.StatusBadRequest).write(w)
+		work(r.Context()).write(w)
 		return
 	}
 	q := question{principal: caller.Principal, key: key, tool: name, args: args}
@@ -58,7 +61,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request, name, tool string, d
 		// Whoever gave a key will ask again, and must find what became of it.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), callDeadline)
 		defer cancel()
-		return of(do(ctx, caller.Principal, args), http.StatusBadRequest)
+		return work(ctx)
 	})
 	switch {
 	case errors.Is(err, errOtherQuestion):
@@ -74,6 +77,19 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request, name, tool string, d
 		w.Header().Set("Idempotency-Replayed", "true")
 	}
 	answer.write(w)
+}
+
+// placed makes a call that may ask a provider, where there is a place for it.
+func (a *api) placed(ctx context.Context, principal, tool string, do func(context.Context) tools.Result) tools.Result {
+	if a.enter == nil {
+		return do(ctx)
+	}
+	ctx, leave, ok := a.enter(ctx, principal)
+	if !ok {
+		return a.tools.Busy(tool)
+	}
+	defer leave()
+	return do(ctx)
 }
 
 // arguments reads the body: a JSON value that the tools then judge, or

@@ -40,7 +40,7 @@ func newDescription(o Options) (*description, error) {
 // ServeHTTP answers with what is true now: whether a token is needed may
 // change while the server runs.
 func (d *description) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !only(w, r, http.MethodGet) {
+	if !problem.Takes(w, r, http.MethodGet) {
 		return
 	}
 	text := d.closed
@@ -86,7 +86,7 @@ func describe(o Options, closed bool) ([]byte, error) {
 			"schemas": schemas,
 			"responses": object{
 				"Problem": object{"description": "It did not work; `code` says why and `hint` what to do.",
-					"headers": object{"Retry-After": header("Seconds after which to call again.", "integer")}, "content": problemContent()},
+					"headers": object{"Retry-After": header("Seconds after which to call again.", "integer"), problem.HeaderCorrelation: header("The correlation_id of the body.", "string")}, "content": problemContent()},
 				"Refused": object{"description": "The caller is not known, or lacks a scope.",
 					"headers": object{"WWW-Authenticate": header("Which token is needed and where to get it (RFC 6750, RFC 9728).", "string")}, "content": problemContent()},
 			},
@@ -126,7 +126,7 @@ func listOperation() object {
 		"operationId": "listTokens", "tags": []any{"tokens"}, "summary": "List tokens", "description": "The caller's tokens, oldest first; no secret.",
 		"parameters": []any{
 			object{"name": "limit", "in": "query", "description": "How many at most.", "schema": object{"type": "integer", "minimum": 1, "maximum": mostLimit, "default": defaultLimit}},
-			object{"name": "after", "in": "query", "description": "Those that follow this token_ref: the next of the page before.", "schema": object{"type": "string"}},
+			object{"name": "after", "in": "query", "description": "Those that follow: the `next` of the page before, or a token_ref.", "schema": object{"type": "string"}},
 		},
 		"responses": responses(object{"description": "A page of tokens.", "content": jsonContent(reference("schemas", "TokenList"))},
 			http.StatusBadRequest, http.StatusConflict, http.StatusInternalServerError, http.StatusServiceUnavailable),

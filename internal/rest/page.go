@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/swaggest/swgui/v5/static"
+
+	"bankauth/internal/problem"
 )
 
 //go:embed page
@@ -44,7 +46,7 @@ func page() http.Handler {
 			notThere(w, r)
 			return
 		}
-		if only(w, r, http.MethodGet) {
+		if problem.Takes(w, r, http.MethodGet) {
 			a.serve(w, r)
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,6 +26,10 @@ type Options struct {
 	Vault   func(context.Context) (*vault.Vault, error) // keeps answers for a repeated Idempotency-Key
 	Gate    *auth.Gate                                  // knows the callers' scopes, and whether a token is needed
 	Version string                                      // of bankauth, for the description
+	// Enter takes a place for a call that may ask a provider, which is then made
+	// under the context that Enter returns, and leave follows it; ok is false
+	// where too many are at work. nil: there is always room.
+	Enter func(ctx context.Context, principal string) (call context.Context, leave func(), ok bool)
 }
 
 // mostBody bounds a request's body, in bytes.
@@ -34,7 +39,12 @@ const mostBody = 256 << 10
 type api struct {
 	tools   *tools.Set
 	gate    *auth.Gate
+	enter   func(ctx context.Context, principal string) (call context.Context, leave func(), ok bool) // Options.Enter
 	answers *answers
+}
+
+func newAPI(o Options) *api {
+	return &api{tools: o.Tools, gate: o.Gate, enter: o.Enter, answers: &answers{vault: o.Vault, now: time.Now}}
 }
 
 // Routes returns handlers by http.ServeMux pattern: those behind expect the
@@ -46,17 +56,20 @@ func Routes(o Options) (behind, front map[string]http.Handler, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("describing the REST interface: %w", err)
 	}
-	a := &api{tools: o.Tools, gate: o.Gate, answers: &answers{vault: o.Vault, now: time.Now}}
+	a := newAPI(o)
 	behind = map[string]http.Handler{
-		"/v1/":             http.HandlerFunc(notThere),
-		"/v1/tokens":       http.HandlerFunc(a.tokens),
-		"/v1/tokens/{ref}": http.HandlerFunc(a.token),
-		"/v1/{tool}":       http.HandlerFunc(a.call),
+		"/v1/":             route{notThere, func(*http.Request) bool { return false }},
+		"/v1/tokens":       route{a.tokens, by(http.MethodGet)},
+		"/v1/tokens/{ref}": route{a.token, by(http.MethodGet, http.MethodDelete)},
+		"/v1/{tool}": route{a.call, func(r *http.Request) bool {
+			_, ok := auth.ScopeOf(r.PathValue("tool"))
+			return ok && r.Method == http.MethodPost
+		}},
 	}
 	front = map[string]http.Handler{
 		"/openapi.json":             d,
-		"/v1":                       http.RedirectHandler("/docs/", http.StatusSeeOther), // where the interface is said to be
-		"/docs":                     http.RedirectHandler("/docs/", http.StatusMovedPermanently),
+		"/v1":                       to("/docs/", http.StatusSeeOther), // where the interface is said to be
+		"/docs":                     to("/docs/", http.StatusMovedPermanently),
 		"/docs/":                    page(),
 		problem.TypePath + "{code}": http.HandlerFunc(problems),
 	}
@@ -66,16 +79,42 @@ func Routes(o Options) (behind, front map[string]http.Handler, err error) {
 // Aliases returns the handlers of tools at paths of their own, which take POST;
 // front and behind are as those of Routes.
 func Aliases(o Options, at map[string]*tools.Alias) (behind, front map[string]http.Handler) {
-	a := &api{tools: o.Tools, gate: o.Gate, answers: &answers{vault: o.Vault, now: time.Now}}
+	a := newAPI(o)
 	behind = map[string]http.Handler{}
 	for path, alias := range at {
-		behind[path] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		behind[path] = route{func(w http.ResponseWriter, r *http.Request) {
 			a.serve(w, r, path, alias.Tool, func(ctx context.Context, principal string, args any) tools.Result {
 				return o.Tools.CallAs(ctx, principal, alias, args)
 			})
-		})
+		}, by(http.MethodPost)}
 	}
 	return behind, map[string]http.Handler{problem.TypePath + "{code}": http.HandlerFunc(problems)}
+}
+
+// route is a handler that says which requests it would serve: whoever reads
+// their bodies need not look at those of the others.
+type route struct {
+	http.HandlerFunc
+	takes func(*http.Request) bool
+}
+
+// Takes reports whether the request would be served.
+func (r route) Takes(q *http.Request) bool { return r.takes(q) }
+
+// by are the requests with one of the methods. GET stands for HEAD too.
+func by(methods ...string) func(*http.Request) bool {
+	return func(r *http.Request) bool {
+		return slices.Contains(methods, r.Method) || r.Method == http.MethodHead && slices.Contains(methods, http.MethodGet)
+	}
+}
+
+// to leads a reader elsewhere.
+func to(path string, status int) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if problem.Takes(w, r, http.MethodGet) {
+			http.Redirect(w, r, path, status)
+		}
+	})
 }
 
 func notThere(w http.ResponseWriter, _ *http.Request) {
@@ -84,21 +123,7 @@ func notThere(w http.ResponseWriter, _ *http.Request) {
 
 // refuse answers with a fault of the way a request was made.
 func refuse(w http.ResponseWriter, status int, message, hint string) {
-	problem.Of(fault.New(fault.InvalidArgument, message, hint), "").With(status).Write(w)
-}
-
-// only reports whether the request's method is one of those, and answers with
-// 405 where not. GET stands for HEAD too.
-func only(w http.ResponseWriter, r *http.Request, methods ...string) bool {
-	for _, m := range methods {
-		if r.Method == m || m == http.MethodGet && r.Method == http.MethodHead {
-			return true
-		}
-	}
-	allowed := strings.Join(methods, ", ")
-	w.Header().Set("Allow", allowed)
-	refuse(w, http.StatusMethodNotAllowed, "the path does not take this method", "it takes "+allowed)
-	return false
+	problem.Refuse(w, status, message, hint)
 }
 
 // isJSON reports whether the request's body says that it is JSON in UTF-8.
@@ -144,13 +169,16 @@ func (a response) write(w http.ResponseWriter) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Pragma", "no-cache")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Correlation-Id", a.id)
+	h.Set(problem.HeaderCorrelation, a.id)
 	w.WriteHeader(a.status)
 	_, _ = w.Write(a.body) // it fails only where nobody reads any more
 }
 
 // problems explains a code, where a problem's type points to.
 func problems(w http.ResponseWriter, r *http.Request) {
+	if !problem.Takes(w, r, http.MethodGet) {
+		return
+	}
 	text, ok := problem.About(fault.Code(r.PathValue("code")))
 	if !ok {
 		notThere(w, r)

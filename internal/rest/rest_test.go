@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"bankauth/internal/fault"
 	"bankauth/internal/problem"
@@ -87,6 +88,59 @@ func TestTokens(t *testing.T) {
 	w.refused(404, "invalid_argument", "GET", "/v1/tokens/canary", "")
 	for _, query := range []string{"limit=0", "limit=1001", "limit=canary", "limit=", "after=canary", "after=tok_" + strings.Repeat("a", 32)} {
 		w.refused(400, "invalid_argument", "GET", "/v1/tokens?"+query, "")
+	}
+}
+
+// TestBusy: without a place whatever may ask a provider is answered busy, and
+// what needs none is served: lists, and answers that are given again.
+func TestBusy(t *testing.T) {
+	w := open(t, tools.Handle)
+	made := w.ok("POST", create, client, "Idempotency-Key", "k")
+	ref := made.body["token_ref"].(string)
+	w.full.Store(true)
+	for _, q := range []struct{ method, path, body string }{
+		{"POST", create, client}, {"POST", refresh, `{"token_ref":"` + ref + `"}`}, {"POST", user, `{"provider":"finapi"}`}, {"DELETE", "/v1/tokens/" + ref, ""},
+	} {
+		if g := w.refused(503, "busy", q.method, q.path, q.body); g.Header.Get("Retry-After") != "1" || g.Header.Get("X-Correlation-Id") != g.body["correlation_id"] {
+			t.Errorf("%s %s: %v", q.method, q.path, g.Header)
+		}
+	}
+	w.refused(503, "busy", "POST", create, client, "Idempotency-Key", "other")
+	if again := w.ok("POST", create, client, "Idempotency-Key", "k"); again.text != made.text {
+		t.Errorf("got %s", again.text)
+	}
+	w.ok("GET", "/v1/tokens", "")
+	w.full.Store(false)
+	w.ok("POST", create, client, "Idempotency-Key", "other")
+}
+
+// TestPagesGoOn: a page is followed by the next though tokens have been revoked
+// meanwhile.
+func TestPagesGoOn(t *testing.T) {
+	w := open(t, tools.Handle)
+	var refs []string
+	for _, scope := range []string{"PIS", "customers", "AIS"} {
+		refs = append(refs, w.ok("POST", create, `{"provider":"fintecture","grant_type":"client_credentials","scope":"`+scope+`"}`).body["token_ref"].(string))
+		time.Sleep(2 * time.Millisecond) // so that the order is theirs
+	}
+	next := w.ok("GET", "/v1/tokens?limit=2", "").body["next"].(string)
+	rest := func() string { return w.ok("GET", "/v1/tokens?after="+next, "").text }
+	if got := rest(); !strings.Contains(got, refs[2]) || strings.Contains(got, refs[1]) {
+		t.Errorf("got %s", got)
+	}
+	w.ok("DELETE", "/v1/tokens/"+refs[1], "")
+	if got := rest(); !strings.Contains(got, refs[2]) || strings.Contains(got, refs[0]) {
+		t.Errorf("after the last of the page has gone: %s", got)
+	}
+	if got := w.ok("GET", "/v1/tokens?after="+refs[0], "").text; !strings.Contains(got, refs[2]) || strings.Contains(got, refs[0]) {
+		t.Errorf("after a token_ref: %s", got)
+	}
+	w.ok("DELETE", "/v1/tokens/"+refs[2], "")
+	if got := rest(); !strings.Contains(got, `"tokens":[]`) {
+		t.Errorf("after all have gone: %s", got)
+	}
+	for _, cut := range []string{refs[0] + ".", refs[0] + ".canary!", "canary.1", ".1"} {
+		w.refused(400, "invalid_argument", "GET", "/v1/tokens?after="+cut, "")
 	}
 }
 

@@ -1,10 +1,13 @@
 package rest
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 
 	"bankauth/internal/auth"
+	"bankauth/internal/problem"
+	"bankauth/tools"
 )
 
 // How many tokens a page has.
@@ -15,7 +18,7 @@ const (
 
 // tokens is GET /v1/tokens.
 func (a *api) tokens(w http.ResponseWriter, r *http.Request) {
-	if !only(w, r, http.MethodGet) || !a.gate.Require(w, r, auth.TokensUse) {
+	if !problem.Takes(w, r, http.MethodGet) || !a.gate.Require(w, r, auth.TokensUse) {
 		return
 	}
 	limit, query := defaultLimit, r.URL.Query()
@@ -33,7 +36,7 @@ func (a *api) tokens(w http.ResponseWriter, r *http.Request) {
 
 // token is GET and DELETE /v1/tokens/{ref}.
 func (a *api) token(w http.ResponseWriter, r *http.Request) {
-	if !only(w, r, http.MethodGet, http.MethodDelete) {
+	if !problem.Takes(w, r, http.MethodGet, http.MethodDelete) {
 		return
 	}
 	if r.Method == http.MethodDelete {
@@ -60,5 +63,7 @@ func (a *api) revoke(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	caller, _ := auth.FromContext(r.Context())
-	of(a.tools.RevokeToken(r.Context(), caller.Principal, r.PathValue("ref"), force), http.StatusNotFound).write(w)
+	of(a.placed(r.Context(), caller.Principal, "", func(ctx context.Context) tools.Result {
+		return a.tools.RevokeToken(ctx, caller.Principal, r.PathValue("ref"), force)
+	}), http.StatusNotFound).write(w)
 }

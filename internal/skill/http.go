@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"bankauth/internal/problem"
 )
 
 // Paths of Agent Skills Discovery 0.2.0.
@@ -73,8 +75,8 @@ func (s *Skill) Handler(tools []Tool) http.Handler {
 		return http.NotFoundHandler()
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+IndexPath, func(w http.ResponseWriter, r *http.Request) { answer(w, r, s.Index()) })
-	mux.HandleFunc("GET "+wellKnown+"{archive}", s.named)
+	mux.HandleFunc(IndexPath, func(w http.ResponseWriter, r *http.Request) { answer(w, r, s.Index()) })
+	mux.HandleFunc(wellKnown+"{archive}", s.named)
 	return serving(mux, []Entry{{s.Name, s.Front().Description, front, tools, s}})
 }
 
@@ -92,18 +94,21 @@ func Catalogue(entries []Entry) http.Handler { return serving(http.NewServeMux()
 
 func serving(mux *http.ServeMux, entries []Entry) http.Handler {
 	c := catalogue(entries)
-	mux.HandleFunc("GET /skills", c.list)
-	mux.HandleFunc("GET /skills/{name}", c.named(Entry.detail))
-	mux.HandleFunc("GET /skills/{name}/download", c.filed(Entry.download))
-	mux.HandleFunc("GET /skills/{name}/contents", c.filed(Entry.contents))
-	mux.HandleFunc("GET /skills/{name}/contents/{file...}", c.filed(Entry.file))
+	mux.HandleFunc("/", nothing)
+	mux.HandleFunc("/skills", c.list)
+	mux.HandleFunc("/skills/{name}", c.named(Entry.detail))
+	mux.HandleFunc("/skills/{name}/download", c.filed(Entry.download))
+	mux.HandleFunc("/skills/{name}/contents", c.filed(Entry.contents))
+	mux.HandleFunc("/skills/{name}/contents/{file...}", c.filed(Entry.file))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Before the mux, which would clean the path and redirect.
 		if unsafe(r.URL.Path) {
-			http.Error(w, "the path has a segment that is not the name of a file", http.StatusBadRequest)
+			problem.Refuse(w, http.StatusBadRequest, "the path has a segment that is not the name of a file", "send the path as contents lists it")
 			return
 		}
-		mux.ServeHTTP(w, r)
+		if problem.Takes(w, r, http.MethodGet) {
+			mux.ServeHTTP(w, r)
+		}
 	})
 }
 
@@ -122,18 +127,22 @@ func (c catalogue) named(then func(Entry, http.ResponseWriter, *http.Request)) h
 	return func(w http.ResponseWriter, r *http.Request) {
 		i := slices.IndexFunc(c, func(e Entry) bool { return e.Name == r.PathValue("name") })
 		if i < 0 {
-			http.Error(w, "there is no such skill; /skills lists them", http.StatusNotFound)
+			problem.Refuse(w, http.StatusNotFound, "there is no such skill", "/skills lists them")
 			return
 		}
 		then(c[i], w, r)
 	}
 }
 
+func nothing(w http.ResponseWriter, _ *http.Request) {
+	problem.Refuse(w, http.StatusNotFound, "there is nothing at this path", "/skills lists what there is")
+}
+
 // filed is named for what needs the skill's files.
 func (c catalogue) filed(then func(Entry, http.ResponseWriter, *http.Request)) http.HandlerFunc {
 	return c.named(func(e Entry, w http.ResponseWriter, r *http.Request) {
 		if e.Skill == nil {
-			http.Error(w, "the skill has no files", http.StatusNotFound)
+			problem.Refuse(w, http.StatusNotFound, "the skill has no files", "/skills lists what there is")
 			return
 		}
 		then(e, w, r)
@@ -192,7 +201,7 @@ func (e Entry) contents(w http.ResponseWriter, r *http.Request) {
 func (e Entry) file(w http.ResponseWriter, r *http.Request) {
 	f, ok := e.Skill.File(r.PathValue("file"))
 	if !ok {
-		http.Error(w, "the skill has no such file; its contents lists them", http.StatusNotFound)
+		problem.Refuse(w, http.StatusNotFound, "the skill has no such file", "its contents lists them")
 		return
 	}
 	Public(w, r, f.Type, f.Body)
@@ -201,7 +210,7 @@ func (e Entry) file(w http.ResponseWriter, r *http.Request) {
 // named is the archive by its name at Agent Skills Discovery.
 func (s *Skill) named(w http.ResponseWriter, r *http.Request) {
 	if r.PathValue("archive") != s.Name+".zip" {
-		http.NotFound(w, r)
+		nothing(w, r)
 		return
 	}
 	Public(w, r, "application/zip", s.Archive())

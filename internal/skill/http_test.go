@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"bankauth/internal/problem"
 	"bankauth/internal/skill"
 )
 
@@ -121,12 +122,22 @@ func TestRefusals(t *testing.T) {
 		{"GET", "/skills/" + name + "/contents/a%00b", 400},
 		{"GET", "/skills/" + name + "/contents//etc/passwd", 400},
 		{"GET", "/.well-known/agent-skills/other.zip", 404},
+		{"GET", "/.well-known/agent-skills/other/zip", 404},
+		{"GET", "/skills/", 400},
+		{"GET", "/skills/" + name + "/other", 404},
+		{"DELETE", "/.well-known/agent-skills/index.json", 405},
 		{"POST", "/skills", 405},
 		{"HEAD", "/skills", 200},
 	} {
 		answer, body := get(t, s, c.method, c.path, nil)
 		if answer.StatusCode != c.want || c.method == "HEAD" && body != "" || strings.Contains(body, "name: ") {
 			t.Errorf("%s %s: %s, want %d", c.method, c.path, answer.Status, c.want)
+		}
+		if answer.StatusCode >= 400 && (answer.Header.Get("Content-Type") != problem.ContentType || !strings.Contains(body, `"code":"invalid_argument"`) || !strings.Contains(body, `"hint":"`)) {
+			t.Errorf("%s %s: no problem details: %v %s", c.method, c.path, answer.Header, body)
+		}
+		if allow := answer.Header.Get("Allow"); (answer.StatusCode == 405) != (allow == "GET, HEAD") {
+			t.Errorf("%s %s: Allow is %q", c.method, c.path, allow)
 		}
 	}
 }

@@ -81,9 +81,28 @@ func CheckJSON(raw []byte, depth int) string {
 	}
 	switch {
 	case s.end != fine:
-		return s.end.textOf(depth)
+		return s.end.plainly(depth)
 	case s.found != fine:
-		return s.found.textOf(depth)
+		return s.found.plainly(depth)
 	}
 	return ""
+}
+
+// plainly is textOf for whoever need not know of messages.
+func (r reason) plainly(depth int) string {
+	switch r {
+	case notJSON:
+		return "the body is not valid JSON"
+	case tooDeep:
+		return "the body is nested deeper than " + strconv.Itoa(depth) + " levels"
+	case trailing:
+		return "something follows the JSON value in the body"
+	case keyTwice:
+		return "the body holds a key twice"
+	case keyCase:
+		return "the body holds a key that differs from another by case only"
+	case manyKeys:
+		return "the body holds more than " + strconv.Itoa(maxKeys) + " keys in an object"
+	}
+	return r.textOf(depth)
 }
