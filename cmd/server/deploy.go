@@ -186,7 +186,7 @@ func behind(ctx context.Context, s *service, m *memory, d *capability.Deployment
 			}
 			at[path] = &aliases[i]
 		}
-		routes, front := rest.Aliases(rest.Options{Tools: s.tools, Vault: s.openVault, Gate: door.gate, Enter: o.Calls.Enter}, at)
+		routes, front := rest.Aliases(rest.Options{Tools: s.tools, Vault: s.openVault, Gate: door.gate, Enter: m.place(o.Calls.Enter)}, at)
 		o.Routes = routes
 		maps.Copy(o.Open, front)
 		return "REST", "", nil

@@ -80,6 +80,21 @@ func (m *memory) during(next httpd.Handle) httpd.Handle {
 	}
 }
 
+// placing is what rest.Options.Enter is.
+type placing = func(ctx context.Context, principal string) (call context.Context, leave func(), ok bool)
+
+// place counts the calls for which enter takes a place.
+func (m *memory) place(enter placing) placing {
+	return func(ctx context.Context, principal string) (context.Context, func(), bool) {
+		call, leave, ok := enter(ctx, principal)
+		if !ok {
+			return call, leave, false
+		}
+		m.enter()
+		return call, func() { m.leave(); leave() }, true
+	}
+}
+
 func (m *memory) leave() { m.flight.Add(-1) }
 
 // start starts run. What it returns ends it and waits until it has ended.

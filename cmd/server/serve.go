@@ -96,7 +96,7 @@ func (c *serveCommand) serve(ctx context.Context, p *process, s *service, m *mem
 		return err
 	}
 	defer door.listener.Close()
-	o, err := c.options(ctx, s, door)
+	o, err := c.options(ctx, s, m, door)
 	if err != nil {
 		return err
 	}
@@ -167,9 +167,9 @@ func delayed(ctx context.Context, d time.Duration) (late context.Context, end co
 }
 
 // options joins the edge and the tools.
-func (c *serveCommand) options(ctx context.Context, s *service, d *door) (httpd.Options, error) {
+func (c *serveCommand) options(ctx context.Context, s *service, m *memory, d *door) (httpd.Options, error) {
 	gate, o := d.gate, c.edge(ctx, s, d, 1)
-	behind, front, err := rest.Routes(rest.Options{Tools: s.tools, Vault: s.openVault, Gate: gate, Version: thisRelease().Version, Enter: o.Calls.Enter})
+	behind, front, err := rest.Routes(rest.Options{Tools: s.tools, Vault: s.openVault, Gate: gate, Version: thisRelease().Version, Enter: m.place(o.Calls.Enter)})
 	if err != nil {
 		return httpd.Options{}, err
 	}
