@@ -83,7 +83,7 @@ func TestTwoProcessesShareAVault(t *testing.T) {
 // it answered is in the vault.
 func TestSignalDrains(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("no such signal")
+		t.Skip("needs the signals of Unix, which this system has not")
 	}
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		bank, env := simulation(t)

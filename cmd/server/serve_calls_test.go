@@ -191,7 +191,7 @@ func TestServeLimitEach(t *testing.T) {
 // cancelled, and answered.
 func TestServeOverdue(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("no such signal")
+		t.Skip("needs the signals of Unix, which this system has not")
 	}
 	for _, key := range []string{"X-Nothing: 1", "Idempotency-Key: k"} {
 		bank, env := simulation(t)

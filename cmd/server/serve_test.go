@@ -69,7 +69,7 @@ func terminate(t *testing.T, p *program) string {
 // answered is in the vault.
 func TestServeDrains(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("no such signal")
+		t.Skip("needs the signals of Unix, which this system has not")
 	}
 	bank, env := simulation(t)
 	bank.SetDelay(0, 300*time.Millisecond)
@@ -162,7 +162,7 @@ func TestServeScopes(t *testing.T) {
 // that is not there ends nothing.
 func TestServeRereads(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("no such signal")
+		t.Skip("needs the signals of Unix, which this system has not")
 	}
 	var asked atomic.Int64
 	issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -294,7 +294,7 @@ func certify(t *testing.T, dir, name string) {
 // cannot be read changes nothing.
 func TestServeTLS(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("no such signal")
+		t.Skip("needs the signals of Unix, which this system has not")
 	}
 	dir := t.TempDir()
 	certify(t, dir, "first")

@@ -38,7 +38,7 @@ func TestKeyFilesRefused(t *testing.T) {
 		}, "plain file"},
 		"another user's": {func(t *testing.T, path string) {
 			if os.Geteuid() != 0 {
-				t.Skip("only root can give a file away")
+				t.Skip("needs root, who alone can give a file away")
 			}
 			if err := os.Chown(path, 65534, 65534); err != nil {
 				t.Fatal(err)

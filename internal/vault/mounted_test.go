@@ -14,7 +14,7 @@ import (
 func TestMounted(t *testing.T) {
 	const nobody, another = 65534, 65533
 	if os.Geteuid() != 0 {
-		t.Skip("only root can act as another user")
+		t.Skip("needs root, who alone can act as another user")
 	}
 	dir := t.TempDir()
 	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
