@@ -188,22 +188,28 @@ func TestServeLimitEach(t *testing.T) {
 }
 
 // A REST call that takes longer than a server that is to end waits is
-// cancelled, and answered.
+// cancelled, and answered: at once where it can leave its exchange to the
+// vault, else when the provider has answered.
 func TestServeOverdue(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("needs the signals of Unix, which this system has not")
 	}
+	const code = `{"provider":"flinks","grant_type":"authorization_code","code":"a-code","redirect_uri":"https://app.example.com/callback"}`
 	for _, key := range []string{"X-Nothing: 1", "Idempotency-Key: k"} {
 		bank, env := simulation(t)
-		bank.SetDelay(0, 3*time.Second)
+		bank.SetDelay(0, 2*time.Second)
 		s := start(t, env, "serve", "--listen", "127.0.0.1:0", "--drain", "100ms")
-		url := where(t, s)
-		answer := askREST(t, "POST", url+"/v1/create_access_token", tokenFlinks, key)
-		eventually(t, "the call reaches the provider", func() bool { return bank.Truth().Requests > 0 })
+		path := where(t, s) + "/v1/create_access_token"
+		stays, leaves := askREST(t, "POST", path, tokenFlinks, key), askREST(t, "POST", path, code, strings.Replace(key, "k", "l", 1))
+		eventually(t, "the calls reach the provider", func() bool { return bank.Truth().Requests == 2 })
+		began := time.Now()
 		if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
-		if r := <-answer; r.status != http.StatusServiceUnavailable || r.body["code"] != "unavailable" || r.err != nil {
+		if r := <-leaves; r.status != http.StatusServiceUnavailable || r.body["code"] != "unavailable" || r.err != nil || time.Since(began) > time.Second {
+			t.Errorf("%q: after %v: %+v", key, time.Since(began), r)
+		}
+		if r := <-stays; r.status != http.StatusOK || r.err != nil {
 			t.Errorf("%q: %+v", key, r)
 		}
 		s.wait(t)

@@ -279,11 +279,23 @@ func (s *Server) drain() {
 	}
 	s.o.Log.Warn().Int("calls", s.calls.atWork()).Msg("calls did not end in time")
 	s.calls.cancelAll()
-	afterwords, stop := context.WithTimeout(context.Background(), afterword)
-	defer stop()
-	_ = s.http.Shutdown(afterwords)
+	if !s.ended(afterword) && s.calls.atWork() > 0 {
+		s.ended(lastWord)
+	}
 	_ = s.http.Close() // which ends the context of what is left
 }
 
-// afterword is how long calls may take to answer once they are cancelled.
-const afterword = 500 * time.Millisecond
+// ended reports whether all requests end within the time.
+func (s *Server) ended(within time.Duration) bool {
+	limit, stop := context.WithTimeout(context.Background(), within)
+	defer stop()
+	return s.http.Shutdown(limit) == nil
+}
+
+// How long calls may take to answer once they are cancelled: those that can
+// leave, and those whose exchange with a provider cannot be broken off, which
+// ends within 20 s. The vault waits for it in any case.
+const (
+	afterword = 500 * time.Millisecond
+	lastWord  = 21 * time.Second
+)

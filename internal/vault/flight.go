@@ -52,25 +52,29 @@ func (v *Vault) under(key flightKey) *flight {
 	return f
 }
 
-// lead starts a flight. The caller holds v.mu and has found none.
-//
-// The work has another goroutine, because the caller who began it may
-// leave before it ends.
-func (v *Vault) lead(ctx context.Context, key flightKey, work func(ctx context.Context) (Record, bool, error)) *flight {
+// enlist makes a flight that others may wait for. The caller holds v.mu, has
+// found none, and sees to it that it is flown.
+func (v *Vault) enlist(key flightKey) *flight {
 	f := &flight{done: make(chan struct{})}
 	v.flights[key] = f
 	v.flying.Add(1)
-	ctx = context.WithoutCancel(ctx)
-	v.crew.fly(func() {
-		defer v.flying.Done()
-		v.run(key, f, func() (Record, bool, error) { return work(ctx) })
-	})
 	return f
 }
 
-func (v *Vault) run(key flightKey, f *flight, work func() (Record, bool, error)) {
+// lead starts a flight on another goroutine, because the caller who began it
+// may leave before it ends. The caller holds v.mu and has found none.
+func (v *Vault) lead(ctx context.Context, key flightKey, work func(ctx context.Context) (Record, bool, error)) *flight {
+	f := v.enlist(key)
+	ctx = context.WithoutCancel(ctx)
+	v.crew.fly(func() { v.fly(key, f, func() (Record, bool, error) { return work(ctx) }) })
+	return f
+}
+
+// fly does the work of an enlisted flight.
+func (v *Vault) fly(key flightKey, f *flight, work func() (Record, bool, error)) {
 	ended := false
 	defer func() {
+		defer v.flying.Done()
 		if !ended { // a panic in the mint: the waiters must not hang
 			_ = recover()
 			f.rec, f.reused = Record{}, false

@@ -28,8 +28,9 @@ import (
 // A transient fault keeps the provider from being asked for a few seconds; the
 // same fault with the rest of that time in RetryAfter is the answer then,
 // unless p.Force. When ctx ends, Obtain returns its error and the mint goes on:
-// the answer is kept for the next caller. Other errors are mint's own, or
-// faults.
+// the answer is kept for the next caller. Only who began the mint of a
+// client_credentials token stays until it ends, within the policy's deadline:
+// that spares each exchange a goroutine. Other errors are mint's own, or faults.
 func (v *Vault) Obtain(ctx context.Context, id Identity, p Policy, mint Mint) (rec Record, reused bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return Record{}, false, err
@@ -120,18 +121,19 @@ func (v *Vault) client(ctx context.Context, id Identity, p Policy, patient bool,
 		v.mu.Unlock()
 		return rec, !p.Force, nil
 	}
-	f := v.under(key)
-	if f == nil {
-		if err := v.cooled(key); err != nil && patient {
-			v.mu.Unlock()
-			return Record{}, false, err
-		}
-		f = v.lead(ctx, key, func(ctx context.Context) (Record, bool, error) {
-			return v.mintClient(ctx, id, p, seen, mint)
-		})
+	if f := v.under(key); f != nil {
+		v.mu.Unlock()
+		return f.wait(ctx)
 	}
+	if err := v.cooled(key); err != nil && patient {
+		v.mu.Unlock()
+		return Record{}, false, err
+	}
+	f := v.enlist(key)
 	v.mu.Unlock()
-	return f.wait(ctx)
+	ctx = context.WithoutCancel(ctx)
+	v.fly(key, f, func() (Record, bool, error) { return v.mintClient(ctx, id, p, seen, mint) })
+	return f.rec, f.reused, f.err
 }
 
 // mintClient is a flight of client. It looks at the store only where the
