@@ -60,9 +60,17 @@ func (s *Set) obtain(ctx context.Context, r *request, call providers.Call, force
 	return rec, reused, heard, nil
 }
 
-// Held reports whether Call would hand out a token that is held in memory,
-// without asking the store, the provider or another call.
-func (s *Set) Held(principal, tool string, given any) bool {
+// Held makes a call that hands out a token from memory, without asking the
+// store, the provider or another call; its result is what Encode writes. false:
+// the call is not of that kind, and nothing was done.
+func (s *Set) Held(ctx context.Context, principal, tool string, args any) (result any, held bool) {
+	if !s.holds(principal, tool, args) {
+		return nil, false
+	}
+	return Encode(s.Call(ctx, principal, tool, args).mcp()), true
+}
+
+func (s *Set) holds(principal, tool string, given any) bool {
 	if tool != schema.CreateAccessToken || !s.vaultMu.TryLock() {
 		return false
 	}

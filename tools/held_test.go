@@ -4,19 +4,26 @@ import (
 	"encoding/json"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"bankauth/schema"
 	"bankauth/tools"
 )
 
-// Held is true for what the next call takes from memory, and for nothing else.
+// Held answers what a call takes from memory as that call would, and nothing
+// else.
 func TestHeld(t *testing.T) {
 	h := open(t)
-	held := func(tool, args string) bool {
+	result := func(tool, args string) (any, bool) {
 		var given any
 		if err := json.Unmarshal([]byte(args), &given); err != nil {
 			t.Fatal(err)
 		}
-		return h.Held(tools.Local, tool, given)
+		return h.Held(t.Context(), tools.Local, tool, given)
+	}
+	held := func(tool, args string) bool {
+		_, held := result(tool, args)
+		return held
 	}
 	const scoped = `{"provider":"fintecture","grant_type":"client_credentials","scope":"PIS"}`
 	if held(schema.CreateAccessToken, scoped) {
@@ -40,12 +47,21 @@ func TestHeld(t *testing.T) {
 			t.Errorf("%s: %v, want %v", args, got, want)
 		}
 		if want {
-			if again := h.ok(schema.CreateAccessToken, args); again["reused"] != true {
-				t.Errorf("%s was held and not handed out again: %v", args, again)
+			got, _ := result(schema.CreateAccessToken, args)
+			var r struct{ StructuredContent map[string]any }
+			if err := json.Unmarshal(got.(json.RawMessage), &r); err != nil {
+				t.Fatal(err)
+			}
+			again := h.ok(schema.CreateAccessToken, args)
+			delete(again, "expires_in") // which the time between the two has changed
+			delete(r.StructuredContent, "expires_in")
+			if again["reused"] != true || !cmp.Equal(r.StructuredContent, again) {
+				t.Errorf("%s: held %v, called %v", args, r.StructuredContent, again)
 			}
 		}
 	}
-	if held(schema.RefreshToken, scoped) || h.Held("somebody else", schema.CreateAccessToken, map[string]any{"provider": "fintecture", "grant_type": "client_credentials", "scope": "PIS"}) {
+	_, others := h.Held(t.Context(), "somebody else", schema.CreateAccessToken, map[string]any{"provider": "fintecture", "grant_type": "client_credentials", "scope": "PIS"})
+	if held(schema.RefreshToken, scoped) || others {
 		t.Error("held for another tool or another principal")
 	}
 }

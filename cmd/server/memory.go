@@ -61,6 +61,15 @@ func (m *memory) watch(next stdio.Handle) stdio.Handle {
 	}
 }
 
+// quick is watch for messages that next may not want.
+func (m *memory) quick(next func(context.Context, stdio.Message) (stdio.Reply, bool)) func(context.Context, stdio.Message) (stdio.Reply, bool) {
+	return func(ctx context.Context, message stdio.Message) (stdio.Reply, bool) {
+		m.enter()
+		defer m.leave()
+		return next(ctx, message)
+	}
+}
+
 func (m *memory) enter() {
 	m.calls.Add(1)
 	if m.flight.Add(1) > manyCalls && m.ours && m.busy.CompareAndSwap(false, true) {

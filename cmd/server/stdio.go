@@ -35,7 +35,7 @@ func (c *stdioCommand) Run(ctx context.Context, p *process) error {
 	m := newMemory(p.env, collectAt, softMemory)
 	defer m.start(ctx)()
 	client := newConversation(ctx, s, func(context.Context) string { return tools.Local })
-	server := stdio.Server{Handle: m.watch(client.handle), Quick: client.quick, Writable: takes(p.out), Limit: tools.DefaultLimit, Ended: s.consents.End, Log: s.log}
+	server := stdio.Server{Handle: m.watch(client.handle), Quick: m.quick(client.quick), Writable: takes(p.out), Limit: tools.DefaultLimit, Ended: s.consents.End, Log: s.log}
 	err = server.Serve(ctx, pollable(p.in), p.out)
 	if err != nil {
 		// The client is gone; there is nobody to tell but the log.
@@ -85,21 +85,39 @@ func (c *conversation) answer(ctx context.Context, session *session, m stdio.Mes
 	return stdio.Reply{} // a notification's
 }
 
-// quick reports whether m is answered from memory. It is a stdio.Server's Quick.
-func (c *conversation) quick(m stdio.Message) bool {
+// called is a tools/call as decoded once, where mcp-go takes four times.
+type called struct {
+	Params struct {
+		Name      string
+		Arguments any
+		Meta      struct {
+			Revision json.RawMessage `json:"io.modelcontextprotocol/protocolVersion"`
+		} `json:"_meta"`
+		Task, RequestState, InputResponses json.RawMessage
+	}
+}
+
+// plain says that the call is one of a client that shook hands, and asks for
+// nothing that is mcp-go's business.
+func (c *called) plain() bool {
+	p := &c.Params
+	return p.Meta.Revision == nil && p.Task == nil && p.RequestState == nil && p.InputResponses == nil
+}
+
+// quick answers what is in memory. It is a stdio.Server's Quick.
+func (c *conversation) quick(ctx context.Context, m stdio.Message) (stdio.Reply, bool) {
 	switch mcp.MCPMethod(m.Method) {
 	case mcp.MethodPing:
-		return true
+		return c.handle(ctx, m), true
 	case mcp.MethodToolsCall:
-		var called struct {
-			Params struct {
-				Name      string
-				Arguments any
-			}
+		var asked called
+		if json.Unmarshal(m.Raw, &asked) != nil || !asked.plain() {
+			return stdio.Reply{}, false
 		}
-		return json.Unmarshal(m.Raw, &called) == nil && c.tools.Held(tools.Local, called.Params.Name, called.Params.Arguments)
+		result, held := c.tools.Held(ctx, tools.Local, asked.Params.Name, asked.Params.Arguments)
+		return stdio.Reply{Result: result}, held
 	}
-	return false
+	return stdio.Reply{}, false
 }
 
 // refusal takes over mcp-go's error, in our words where its own say what Go

@@ -109,33 +109,28 @@ func (l *loop) request(env envelope, line []byte, last bool) bool {
 		l.run(j) // what comes after may rely on it
 		return true
 	}
-	if last && l.quick(j.message) {
-		l.runHere(j)
-		return true
+	if !last || !l.here(j) {
+		l.workers.give(j)
 	}
-	l.workers.give(j)
 	return true
 }
 
 // atOnce is what a Writable client takes without reading, in bytes.
 const atOnce = 4096
 
-func (l *loop) quick(m Message) (yes bool) {
-	defer func() {
-		if recover() != nil {
-			yes = false // the handler will trip too, where it is logged and answered
-		}
-	}()
-	return l.Quick != nil && l.Writable != nil && !m.Busy && l.calls.alone() && l.Quick(m) && l.Writable()
-}
-
-// runHere answers one request on the goroutine that reads.
-func (l *loop) runHere(j job) {
-	reply := l.handle(j.ctx, j.message)
+// here answers a quick request on the goroutine that reads.
+func (l *loop) here(j job) bool {
+	if l.Quick == nil || l.Writable == nil || j.message.Busy || !l.calls.alone() || !l.Writable() {
+		return false
+	}
+	reply, quick := l.quick(j)
+	if !quick {
+		return false
+	}
 	j.call.cancel()
 	if !l.calls.leave(j.call) {
 		l.calls.done()
-		return
+		return true
 	}
 	b := l.replies.encode(j.call.id, reply)
 	send := func() {
@@ -145,9 +140,19 @@ func (l *loop) runHere(j job) {
 	}
 	if b.Len() > atOnce {
 		go send() // reading must not wait for a client that does not read
-		return
+		return true
 	}
 	send()
+	return true
+}
+
+func (l *loop) quick(j job) (reply Reply, quick bool) {
+	defer func() {
+		if recover() != nil {
+			quick = false // the handler will trip too, where it is logged and answered
+		}
+	}()
+	return l.Quick(j.ctx, j.message)
 }
 
 // run answers one request.

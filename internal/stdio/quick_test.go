@@ -15,24 +15,25 @@ import (
 // is how it shows.
 func TestQuick(t *testing.T) {
 	yes, no := func() bool { return true }, func() bool { return false }
-	all := func(stdio.Message) bool { return true }
 	for _, c := range []struct {
 		name     string
-		quick    func(stdio.Message) bool
+		quick    bool // there is a Quick
+		says     bool // what it says
+		trips    bool
 		writable func() bool
 		here     bool
 	}{
-		{"quick", all, yes, true},
-		{"nothing said", nil, nil, false},
-		{"not known whether it can be written", all, nil, false},
-		{"not quick", func(stdio.Message) bool { return false }, yes, false},
-		{"the client does not read", all, no, false},
-		{"asking panics", func(stdio.Message) bool { panic("canary") }, yes, false},
+		{"quick", true, true, false, yes, true},
+		{"nothing said", false, false, false, nil, false},
+		{"not known whether it can be written", true, true, false, nil, false},
+		{"not quick", true, false, false, yes, false},
+		{"the client does not read", true, true, false, no, false},
+		{"asking panics", true, true, true, yes, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var at atomic.Int32
 			var together atomic.Bool
-			s := start(t, &stdio.Server{Quick: c.quick, Writable: c.writable, Handle: func(context.Context, stdio.Message) stdio.Reply {
+			work := func(context.Context, stdio.Message) stdio.Reply {
 				at.Add(1)
 				defer at.Add(-1)
 				for range 50 { // time for the next one to come, if it is read at all
@@ -45,7 +46,20 @@ func TestQuick(t *testing.T) {
 					time.Sleep(10 * time.Millisecond)
 				}
 				return stdio.Reply{Result: "done"}
-			}})
+			}
+			server := &stdio.Server{Writable: c.writable, Handle: work}
+			if c.quick {
+				server.Quick = func(ctx context.Context, m stdio.Message) (stdio.Reply, bool) {
+					if c.trips {
+						panic("canary")
+					}
+					if !c.says {
+						return stdio.Reply{}, false
+					}
+					return work(ctx, m), true
+				}
+			}
+			s := start(t, server)
 			for i := range 2 {
 				s.send(fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call"}`, i))
 				time.Sleep(10 * time.Millisecond) // so that it is read alone
@@ -66,12 +80,13 @@ func TestQuick(t *testing.T) {
 // reading.
 func TestQuickWithALargeAnswer(t *testing.T) {
 	handled := make(chan struct{}, 2)
+	work := func(context.Context, stdio.Message) stdio.Reply {
+		handled <- struct{}{}
+		return stdio.Reply{Result: strings.Repeat("x", 1<<20)}
+	}
 	s := start(t, &stdio.Server{
-		Quick: func(stdio.Message) bool { return true }, Writable: func() bool { return true },
-		Handle: func(context.Context, stdio.Message) stdio.Reply {
-			handled <- struct{}{}
-			return stdio.Reply{Result: strings.Repeat("x", 1<<20)}
-		},
+		Quick:    func(ctx context.Context, m stdio.Message) (stdio.Reply, bool) { return work(ctx, m), true },
+		Writable: func() bool { return true }, Handle: work, // the second is not alone
 	})
 	for i := range 2 {
 		s.send(fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call"}`, i))
@@ -90,14 +105,15 @@ func TestQuickWithALargeAnswer(t *testing.T) {
 
 // A quick request can be cancelled too late and fail; its id is free again.
 func TestQuickLeavesNothingBehind(t *testing.T) {
+	work := func(_ context.Context, m stdio.Message) stdio.Reply {
+		if m.Method == "panic" {
+			panic("canary")
+		}
+		return stdio.Reply{Result: "done"}
+	}
 	s := start(t, &stdio.Server{
-		Quick: func(stdio.Message) bool { return true }, Writable: func() bool { return true },
-		Handle: func(_ context.Context, m stdio.Message) stdio.Reply {
-			if m.Method == "panic" {
-				panic("canary")
-			}
-			return stdio.Reply{Result: "done"}
-		},
+		Quick:    func(ctx context.Context, m stdio.Message) (stdio.Reply, bool) { return work(ctx, m), true },
+		Writable: func() bool { return true }, Handle: work,
 	})
 	for _, method := range []string{"panic", "ping", "panic", "ping"} {
 		s.send(fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":%q}`, method))

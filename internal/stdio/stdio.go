@@ -80,12 +80,12 @@ type Server struct {
 	Log     zerolog.Logger // the zero Logger is silent
 	Rand    io.Reader      // for correlation ids; crypto/rand when nil
 
-	// Quick says of a request whether Handle answers it without waiting: for
-	// no network, no disk and no other call. Such a request is answered by the
-	// goroutine that reads, when it is alone and Writable: waking another one
-	// takes longer than the answer. A wrong yes keeps the next lines waiting
-	// for as long as the call takes. Both nil: no request is quick.
-	Quick func(Message) bool
+	// Quick answers a request that needs no waiting: no network, no disk and no
+	// other call; false for any other, which goes to Handle. It is asked by the
+	// goroutine that reads, when the request is alone and Writable: waking
+	// another one takes longer than the answer. One that waits all the same
+	// keeps the next lines waiting. Both nil: no request is quick.
+	Quick func(ctx context.Context, m Message) (Reply, bool)
 	// Writable reports whether out takes 4096 bytes without waiting for the
 	// client to read.
 	Writable func() bool
