@@ -78,6 +78,9 @@ func (helpFlag) BeforeReset(c *kong.Context) error {
 // run is the whole program. It returns the code to exit with.
 func run(ctx context.Context, args, environ []string, in io.Reader, out, errw io.Writer) int {
 	p := &process{env: config.Read(environ, runtime.GOOS), environ: func() []string { return environ }, in: in, out: out, err: errw}
+	if c, ok := p.started(args); ok {
+		return p.report(c.Run(ctx, p))
+	}
 	parser, err := newParser(p, args)
 	if err != nil {
 		return p.report(err)
@@ -94,6 +97,13 @@ func run(ctx context.Context, args, environ []string, in io.Reader, out, errw io
 	}
 	chosen.BindTo(ctx, (*context.Context)(nil))
 	return p.report(chosen.Run(p))
+}
+
+// started is the command of a host's start, `bankauth stdio` and no more; it
+// needs no parser.
+func (p *process) started(args []string) (*stdioCommand, bool) {
+	c := &stdioCommand{}
+	return c, slices.Equal(args, []string{"stdio"}) && p.env.Fill(c)
 }
 
 // usual gives what people try first its meaning: help and --version.

@@ -2,12 +2,8 @@ package config
 
 import (
 	"reflect"
-	"slices"
-	"strings"
 
 	"github.com/alecthomas/kong"
-
-	"bankauth/internal/fault"
 )
 
 // Kong returns the option with which kong takes the env tags from e. Kong
@@ -51,31 +47,9 @@ func describe(value *kong.Value, variables []string) string {
 }
 
 func (e Environment) resolve(flag *kong.Flag, variables []string) (any, error) {
-	for _, name := range variables {
-		value, ok := e.Lookup(name)
-		if !ok {
-			continue
-		}
-		switch {
-		case flag.Target.Kind() == reflect.Bool:
-			return truth(name, value)
-		case flag.Enum != "":
-			value = strings.ToLower(value)
-			if allowed := flag.EnumSlice(); !slices.Contains(allowed, value) {
-				return nil, fault.New(fault.NotConfigured, name+" is not one of its values", "set it to "+oneOf(allowed))
-			}
-		}
-		return value, nil
+	value, set, err := e.setting(variables, flag.Target.Kind() == reflect.Bool, split(flag.Enum))
+	if err != nil || !set {
+		return nil, err
 	}
-	return nil, nil
-}
-
-func truth(name, value string) (any, error) {
-	switch strings.ToLower(value) {
-	case "1", "true", "yes", "on":
-		return true, nil
-	case "0", "false", "no", "off":
-		return false, nil
-	}
-	return nil, fault.New(fault.NotConfigured, name+" is neither true nor false", "set it to true or false, or unset it")
+	return value, nil
 }
