@@ -9,6 +9,7 @@ import (
 
 	"bankauth/internal/fault"
 	"bankauth/internal/secret"
+	"bankauth/internal/typo"
 	"bankauth/schema"
 )
 
@@ -109,7 +110,7 @@ func (a arguments) only(tool string, example map[string]any, names ...string) *f
 	}
 	slices.Sort(foreign)
 	message := tool + " has no argument " + list(foreign)
-	if near := nearest(foreign[0], names); near != "" {
+	if near := typo.Nearest(foreign[0], names, 2); near != "" {
 		message += "; did you mean " + near + "?"
 	}
 	return &fault.Fault{Code: fault.InvalidArgument, Message: message, Hint: "its arguments are " + list(names), NotAllowed: foreign, Example: example}
@@ -126,37 +127,6 @@ func (s *Set) unread(tool, name string, args arguments, hint string, example map
 		f.Message, f.Required = "the argument "+name+" is missing", []string{name}
 	}
 	return f
-}
-
-// nearest returns the name that differs least from what was given, or "".
-func nearest(given string, names []string) string {
-	best, least := "", 3
-	for _, n := range names {
-		if d := distance(strings.ToLower(given), strings.ToLower(n)); d < least {
-			best, least = n, d
-		}
-	}
-	return best
-}
-
-// distance is Levenshtein's, on bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		last := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := last
-			if a[i] != b[j] {
-				cost = 1 + min(last, row[j], row[j+1])
-			}
-			last, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
 }
 
 // list joins names for a sentence.

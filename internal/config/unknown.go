@@ -3,6 +3,8 @@ package config
 import (
 	"slices"
 	"strings"
+
+	"bankauth/internal/typo"
 )
 
 // Unknown is a variable that looks like a setting and is none.
@@ -23,7 +25,7 @@ func (e Environment) Unknown(providers []string) []Unknown {
 		if !ours(name, providers) || slices.Contains(declared, name) || slices.Contains(notSettings, name) {
 			continue
 		}
-		unknown = append(unknown, Unknown{Name: name, DidYouMean: nearest(name, declared)})
+		unknown = append(unknown, Unknown{Name: name, DidYouMean: typo.Nearest(name, declared, len(name)/3-1)})
 	}
 	return unknown
 }
@@ -33,37 +35,4 @@ func ours(name string, providers []string) bool {
 		return true
 	}
 	return slices.ContainsFunc(providers, func(p string) bool { return strings.HasPrefix(name, Prefix(p)+"_") })
-}
-
-// nearest returns the candidate that the fewest edits lead to, or "" when a
-// third of the name would have to change.
-func nearest(name string, candidates []string) string {
-	best, edits := "", len(name)/3
-	for _, candidate := range candidates {
-		if d := distance(name, candidate); d < edits {
-			best, edits = candidate, d
-		}
-	}
-	return best
-}
-
-// distance is Levenshtein's.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
