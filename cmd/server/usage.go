@@ -93,12 +93,15 @@ func (p *process) misused(err error) int {
 	if errors.As(err, &f) {
 		return p.fault(f)
 	}
-	help := "bankauth --help"
+	said, help := rephrase(err.Error()), "bankauth --help"
 	var parse *kong.ParseError
-	if errors.As(err, &parse) && parse.Context != nil && parse.Context.Command() != "" {
+	switch {
+	case errors.As(err, &parse) && parse.Context != nil && parse.Context.Command() != "":
 		help = "bankauth " + words(parse.Context.Command()) + " --help"
+	case strings.HasPrefix(err.Error(), "unknown flag"):
+		said = "a flag follows its command, as in `bankauth stdio --simulate`"
 	}
-	return p.report(misuse(rephrase(err.Error()) + "; see `" + help + "`"))
+	return p.report(misuse(said + "; see `" + help + "`"))
 }
 
 // rephrase says what kong says of a command line. Its texts quote what was
