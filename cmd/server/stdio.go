@@ -71,6 +71,16 @@ func (c *conversation) answer(ctx context.Context, session *session, m stdio.Mes
 	if m.Busy {
 		return c.busy(m)
 	}
+	if asked, ok := readCall(session, m); ok {
+		if reply, ok := c.call(ctx, session, asked); ok {
+			return reply
+		}
+	}
+	return c.library(ctx, session, m)
+}
+
+// library has mcp-go answer.
+func (c *conversation) library(ctx context.Context, session *session, m stdio.Message) stdio.Reply {
 	switch answer := c.mcp.HandleMessage(c.mcp.WithContext(ctx, session), m.Raw).(type) {
 	case mcp.JSONRPCResponse:
 		return stdio.Reply{Result: tools.Encode(answer.Result)}
@@ -83,41 +93,6 @@ func (c *conversation) answer(ctx context.Context, session *session, m stdio.Mes
 		return stdio.Reply{Error: refusal(m.Method, session.ProtocolVersion() == "", answer.Error)}
 	}
 	return stdio.Reply{} // a notification's
-}
-
-// called is a tools/call as decoded once, where mcp-go takes four times.
-type called struct {
-	Params struct {
-		Name      string
-		Arguments any
-		Meta      struct {
-			Revision json.RawMessage `json:"io.modelcontextprotocol/protocolVersion"`
-		} `json:"_meta"`
-		Task, RequestState, InputResponses json.RawMessage
-	}
-}
-
-// plain says that the call is one of a client that shook hands, and asks for
-// nothing that is mcp-go's business.
-func (c *called) plain() bool {
-	p := &c.Params
-	return p.Meta.Revision == nil && p.Task == nil && p.RequestState == nil && p.InputResponses == nil
-}
-
-// quick answers what is in memory. It is a stdio.Server's Quick.
-func (c *conversation) quick(ctx context.Context, m stdio.Message) (stdio.Reply, bool) {
-	switch mcp.MCPMethod(m.Method) {
-	case mcp.MethodPing:
-		return c.handle(ctx, m), true
-	case mcp.MethodToolsCall:
-		var asked called
-		if json.Unmarshal(m.Raw, &asked) != nil || !asked.plain() {
-			return stdio.Reply{}, false
-		}
-		result, held := c.tools.Held(ctx, tools.Local, asked.Params.Name, asked.Params.Arguments)
-		return stdio.Reply{Result: result}, held
-	}
-	return stdio.Reply{}, false
 }
 
 // refusal takes over mcp-go's error, in our words where its own say what Go
