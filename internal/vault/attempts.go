@@ -55,6 +55,11 @@ func (a attempt) unanswered() string {
 	return "a refresh was sent and its answer was lost (attempt " + shortID(a.id) + ")"
 }
 
+// unstored says why what the store has is in doubt.
+func (a attempt) unstored() string {
+	return "a refresh was sent and the store does not have its answer yet (attempt " + shortID(a.id) + ")"
+}
+
 // cooling returns what is left of a failed attempt's pause.
 func (a attempt) cooling(now time.Time) time.Duration {
 	if a.id == nil || a.state != attemptCooling {
