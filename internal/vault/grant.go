@@ -26,7 +26,7 @@ func (v *Vault) grant(ctx context.Context, id Identity, p Policy, mint Mint) (Re
 	if _, rec, err := v.read(ref); err == nil {
 		old = rec
 	}
-	a := attempt{name: ref, ref: ref, op: opGrant, rotation: p.Rotation}
+	a := attempt{name: ref, ref: ref, op: opGrant}
 	// The row also shows that the store can be written, before anything is sent.
 	if err := v.begin(&a, p.Deadline); err != nil {
 		return Record{}, false, storeFault(err)
@@ -83,7 +83,7 @@ func (v *Vault) once(ctx context.Context, id Identity, name string, p Policy, mi
 			return Record{}, false, storeFault(err)
 		}
 	}
-	a.op, a.rotation = opCode, p.Rotation
+	a.op = opCode
 	if err := v.begin(&a, p.Deadline); err != nil {
 		return Record{}, false, storeFault(err)
 	}
