@@ -26,7 +26,11 @@ type field struct {
 	required bool
 	hide     bool
 	choice   bool // oneOf or anyOf: what fits it cannot be said in one argument
+	types    bool // several types, and the same holds
 }
+
+// scalars are the types that an argument or a result can have.
+var scalars = []string{"string", "integer", "number", "boolean"}
 
 func (f *field) belongs(grant string) bool {
 	return f.grants == nil || slices.Contains(f.grants, grant)
@@ -103,7 +107,8 @@ func (r *reader) properties(at place, proxy *base.SchemaProxy, depth int) (field
 }
 
 // field compiles one property. Its Type stays empty when it is an object or
-// an array: such a property can be neither an argument nor a result.
+// an array: such a property can be neither an argument nor a result. It stays
+// empty, too, where it is to be one of several.
 func (r *reader) field(at place, name string, proxy *base.SchemaProxy) *field {
 	s := proxy.Schema()
 	if s == nil {
@@ -112,8 +117,11 @@ func (r *reader) field(at place, name string, proxy *base.SchemaProxy) *field {
 	}
 	f := &field{at: at, proxy: proxy, choice: len(s.OneOf)+len(s.AnyOf) > 0, Field: Field{Name: name, Argument: name, Description: oneLine(s.Description), line: r.written.line(at.path...)}}
 	types := slices.DeleteFunc(slices.Clone(s.Type), func(t string) bool { return t == "null" })
-	if len(types) == 1 && slices.Contains([]string{"string", "integer", "number", "boolean"}, types[0]) {
+	switch some := slices.ContainsFunc(types, func(t string) bool { return slices.Contains(scalars, t) }); {
+	case some && len(types) == 1:
 		f.Type = types[0]
+	case some:
+		f.types = true
 	}
 	for _, e := range s.Enum {
 		if e.Tag != "!!null" { // OpenAPI 3.0's way of a nullable enum

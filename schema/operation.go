@@ -158,6 +158,10 @@ func (r *reader) arguments(at place, tool string, g *Grant, fields []*field, req
 			r.refuse(f.at, "the property %q is a choice (oneOf, anyOf); let the overlay resolve it: remove the choice and say one type, or hide it", f.Name)
 			continue
 		}
+		if f.types && tool != RefreshToken && tool != Revoke {
+			r.several(f)
+			continue
+		}
 		if f.Type == "" {
 			if needed {
 				r.refuse(f.at, "the property %q is no text, number or boolean, so it cannot be an argument", f.Name)
@@ -175,6 +179,11 @@ func (r *reader) arguments(at place, tool string, g *Grant, fields []*field, req
 			g.Required = append(g.Required, f.Argument)
 		}
 	}
+}
+
+// several refuses a property of several types.
+func (r *reader) several(f *field) {
+	r.refuse(f.at.in("type"), "the property %q has several types; let the overlay resolve it: remove them and say one, or hide it", f.Name)
 }
 
 // unfilled refuses parameters outside the body that nothing gives a value.
@@ -255,6 +264,9 @@ func (r *reader) answer(at place, op *v3.Operation, x *operationExtension) Answe
 	}
 	secrets := []string{a.AccessToken, a.RefreshToken, a.Password}
 	for _, f := range fields {
+		if f.types && !f.hide && !slices.Contains(x.Serves, Revoke) {
+			r.several(f)
+		}
 		if f.Type == "" || f.hide {
 			continue
 		}

@@ -85,6 +85,31 @@ func TestAGivenRefreshTokenThatBringsNothing(t *testing.T) {
 	}
 }
 
+// An answer to a given refresh token that can not be used but for its refresh
+// token: a repeat goes on with that one, and does not send the given one again.
+func TestAGivenRefreshTokenWhoseSuccessorCameAlone(t *testing.T) {
+	for _, provider := range []string{"fintecture", "flinks", "finapi"} {
+		t.Run(provider, func(t *testing.T) {
+			h := open(t, exposing(tools.Full))
+			args := h.given(provider)
+			_, successor, _ := strings.Cut(h.given(provider), ",")
+			h.sim.Bank(provider).SetFault(simulator.Fault{Tool: schema.RefreshToken, Times: 1, Commit: true, Body: "{" + successor})
+			got := h.fault(schema.RefreshToken, args)
+			held := h.held()
+			if len(held) != 1 || !held[0].Token.Access.IsZero() || !strings.Contains(fmt.Sprint(got["hint"]), held[0].Ref) {
+				t.Fatalf("got %v, and records %+v", got, held)
+			}
+			// None of the three rotates: what comes back is what was sent.
+			if ok := h.ok(schema.RefreshToken, args); ok["token_ref"] != held[0].Ref || !strings.Contains(successor, fmt.Sprint(ok["refresh_token"])) {
+				t.Errorf("the repeat: %v, want what comes of %s", ok, successor)
+			}
+			if now := h.held(); len(now) != 1 || now[0].State != vault.Live {
+				t.Errorf("records %+v", now)
+			}
+		})
+	}
+}
+
 // What becomes of a given refresh token has one record, named after how it came.
 func TestAGivenRefreshToken(t *testing.T) {
 	for _, provider := range []string{"fintecture", "flinks", "finapi"} {

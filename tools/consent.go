@@ -26,7 +26,7 @@ const (
 // opens a consent, or waits for one that consent_ref names.
 func (s *Set) consent(ctx context.Context, r *request, op *schema.Operation, g *schema.Grant) (answer, error) {
 	if ref, ok := r.args.text(argumentRef); ok {
-		return s.consented(ctx, r, ref)
+		return s.consented(ctx, r, g, ref)
 	}
 	if r.args.has(argumentRef) {
 		return nil, s.unread(r.tool, argumentRef, r.args, "give the consent_ref of consent_required as it is, or leave it out", nil)
@@ -35,6 +35,7 @@ func (s *Set) consent(ctx context.Context, r *request, op *schema.Operation, g *
 	if err != nil {
 		return nil, err
 	}
+	terms := termsOf(r, g)
 	q, _, err := s.planConsent(r, op, g)
 	if err != nil {
 		return nil, err
@@ -47,7 +48,7 @@ func (s *Set) consent(ctx context.Context, r *request, op *schema.Operation, g *
 	}
 	client := r.bank.Client
 	return nil, s.o.Consents.Open(ctx, consent.Opening{
-		Principal: r.principal, Provider: client.Provider().Name, Title: client.Provider().Title, Request: request,
+		Principal: r.principal, Provider: client.Provider().Name, Title: client.Provider().Title, Terms: []byte(canonical(terms)), Request: request,
 		Address: func(ctx context.Context, t consent.Trip) (secret.Value, error) {
 			q.RedirectURI, q.State, q.Challenge = t.RedirectURI, t.State, t.Challenge
 			return client.Open(ctx, q)
@@ -60,6 +61,55 @@ type pendingCall struct {
 	Arguments   arguments `json:"arguments"`
 	Correlation string    `json:"correlation_id"`
 	Client      string    `json:"client"`
+}
+
+// termsOf are the arguments that say what a person is asked for, with what stands
+// for those that are left out.
+func termsOf(r *request, g *schema.Grant) map[string]any {
+	terms := map[string]any{}
+	for name, text := range g.Fixed {
+		terms[name] = text
+	}
+	if c := g.Consent; c.Scope != "" {
+		terms[schema.FillScope] = c.Scope
+	}
+	if bank := g.Consent.Institution[r.bank.Client.Environment()]; bank != "" {
+		terms[argumentInstitution] = bank
+	}
+	for name, v := range r.args {
+		if slices.Contains(g.Arguments, name) || slices.Contains(g.Consent.Arguments(), name) {
+			terms[name] = v
+		}
+	}
+	return terms
+}
+
+// sameTerms refuses arguments beside a consent_ref that the consent was not
+// opened with: nobody was asked for those. They may be left out.
+func (s *Set) sameTerms(ctx context.Context, r *request, g *schema.Grant, ref string) error {
+	raw, err := s.o.Consents.Terms(ctx, r.principal, r.bank.Client.Provider().Name, ref)
+	if err != nil {
+		return err
+	}
+	var opened map[string]any
+	if err := json.Unmarshal(raw, &opened); err != nil {
+		return err
+	}
+	var other []string
+	for name, v := range r.args {
+		if slices.Contains([]string{"provider", "grant_type", "force", argumentRef}, name) || slices.Contains(g.Secrets, name) {
+			continue
+		}
+		if was, ok := opened[name]; !ok || canonical(map[string]any{"": was}) != canonical(map[string]any{"": v}) {
+			other = append(other, name)
+		}
+	}
+	if len(other) == 0 {
+		return nil
+	}
+	slices.Sort(other)
+	return &fault.Fault{Code: fault.InvalidArgument, Message: "the consent was not opened with this " + list(other),
+		Hint: "to go on with the consent, leave " + list(other) + " out; to open another one, leave consent_ref out", NotAllowed: other}
 }
 
 // clientOf tells one client at one environment of a provider from others.
@@ -163,9 +213,12 @@ func (s *Set) exchange(ctx context.Context, r *request, call providers.Call, for
 }
 
 // consented waits for a consent and answers with the token that came of it.
-func (s *Set) consented(ctx context.Context, r *request, ref string) (answer, error) {
+func (s *Set) consented(ctx context.Context, r *request, g *schema.Grant, ref string) (answer, error) {
 	if s.o.Consents == nil {
 		return nil, fault.New(fault.InvalidArgument, "this server has opened no consent", "leave consent_ref out")
+	}
+	if err := s.sameTerms(ctx, r, g, ref); err != nil {
+		return nil, err
 	}
 	token, err := s.o.Consents.Wait(ctx, r.principal, r.bank.Client.Provider().Name, ref)
 	if err != nil {

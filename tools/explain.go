@@ -99,12 +99,17 @@ func (s *Set) explainedRefresh(ctx context.Context, r *request) ([]providers.Cal
 	if err != nil {
 		return nil, err
 	}
-	rec, err := v.Get(ctx, r.principal, ref)
+	rec, err := v.Get(ctx, r.principal, strings.TrimSpace(ref))
 	if err != nil {
 		return nil, err
 	}
 	if r.bank, err = s.bankOf(rec); err != nil {
 		return nil, err
+	}
+	if len(r.bank.Missing) == 0 { // whose client it is, nobody can say without the client id
+		if f := sameClient(r.bank, rec); f != nil {
+			return nil, f
+		}
 	}
 	if rec.Token.Refresh.IsZero() {
 		call, can, err := s.repeat(ctx, r, v, rec)

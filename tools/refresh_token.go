@@ -193,18 +193,21 @@ func (s *Set) adopt(ctx context.Context, r *request) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	brought := call.RefreshToken
 	var more *providers.Answer
-	mint := func(ctx context.Context, _ vault.Record) (token.Token, error) {
+	mint := func(ctx context.Context, old vault.Record) (token.Token, error) {
+		call := call
+		if !old.Token.Refresh.IsZero() { // it came for the one that was brought, in an answer without a token
+			call.RefreshToken = old.Token.Refresh
+		}
 		a, err := b.Client.Token(ctx, call)
 		more = &a
 		if err == nil && a.Token.Refresh.IsZero() {
-			a.Token.Refresh = brought // RFC 6749 §6: no new one means that the old one stays
+			a.Token.Refresh = call.RefreshToken // RFC 6749 §6: no new one means that the old one stays
 		}
 		return a.Token, err
 	}
 	p := b.policy()
-	p.Once = brought
+	p.Once = call.RefreshToken
 	rec, reused, err := v.Obtain(ctx, s.identity(r, call), p, s.contained(r, mint))
 	if err != nil {
 		return nil, err

@@ -23,7 +23,7 @@ type TokenAbout struct {
 	Scope       string `json:"scope,omitempty" jsonschema_description:"As granted, if told."`
 	Account     string `json:"account,omitempty" jsonschema_description:"Whose it is, with grant_type=password."`
 	Subject     string `json:"subject,omitempty" jsonschema_description:"The user, if told."`
-	State       string `json:"state" jsonschema:"enum=live,enum=uncertain,enum=suspect,enum=reauthorize" jsonschema_description:"live; uncertain: a refresh was sent and no answer came; suspect: restored from a backup, the operator must accept it; reauthorize: the provider ended it."`
+	State       string `json:"state" jsonschema:"enum=live,enum=uncertain,enum=suspect,enum=reauthorize" jsonschema_description:"live: works as far as is known, its access token may have expired; uncertain: a refresh was sent and no answer came; suspect: restored from a backup, the operator must accept it; reauthorize: the provider ended it."`
 	Reason      string `json:"reason,omitempty" jsonschema_description:"Why state is not live."`
 	Expires     string `json:"expires" jsonschema:"enum=at,enum=never,enum=unknown" jsonschema_description:"at: see expires_at."`
 	ExpiresAt   string `json:"expires_at,omitempty" jsonschema_description:"RFC 3339."`

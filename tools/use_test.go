@@ -180,6 +180,11 @@ func TestUseStaysWithItsIssuer(t *testing.T) {
 	if _, err := moved.Use(t.Context(), tools.Local, ref, tools.Need{Provider: "flinks"}); fault.From(err).Code != fault.NotConfigured {
 		t.Errorf("got %v", err)
 	}
+	args := map[string]any{"token_ref": ref, "force": true}
+	r := moved.Call(t.Context(), tools.Local, schema.RefreshToken, args)
+	if line, err := moved.Explain(t.Context(), tools.Local, schema.RefreshToken, args); err == nil || fault.From(err).Code != r.Code || r.Code != fault.NotConfigured {
+		t.Errorf("explained %q, %v; the call itself: %s", line, err, r.JSON)
+	}
 }
 
 // Revoke ends the grant at the provider, in its own way, before it erases.

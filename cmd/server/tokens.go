@@ -37,6 +37,12 @@ type tokensShowCommand struct {
 	Ref  string `arg:"" complete:"-" help:"The token_ref."`
 }
 
+// Help is what kong prints below the summary.
+func (c *tokensListCommand) Help() string {
+	return "STATE is that of the connection, and EXPIRES that of its access token: one that has expired is refreshed, or obtained anew, when it is next used. " +
+		"`bankauth tokens show` has the reason of a state that is not live."
+}
+
 // expires says when a token ends, for people.
 func expires(a tools.TokenAbout, now time.Time) string {
 	at, err := time.Parse(time.RFC3339, a.ExpiresAt)

@@ -123,6 +123,8 @@ type Opening struct {
 	Principal string
 	Provider  string // its name
 	Title     string // its name for people
+	// Terms are what the person is asked for, as JSON, for whoever waits.
+	Terms []byte
 	// Request is what Finish needs to know, as JSON. It may hold secrets: it is
 	// kept sealed.
 	Request []byte
@@ -146,7 +148,7 @@ func (s *Consents) Open(ctx context.Context, o Opening) error {
 	sum := sha256.Sum256([]byte(verifier))
 	trip := Trip{RedirectURI: base + pathCallback, State: secret.New(state), Verifier: secret.New(verifier), Challenge: base64.RawURLEncoding.EncodeToString(sum[:])}
 	c := &consent{vault: v, note: vault.Note{Kind: vault.NoteConsent, Name: ref, Principal: o.Principal, State: vault.NoteOpen, Until: until},
-		ref: ref, url: base + Path + ref, provider: o.Provider, title: o.Title, request: o.Request, trip: trip, browser: secret.New(s.draw())}
+		ref: ref, url: base + Path + ref, provider: o.Provider, title: o.Title, terms: o.Terms, request: o.Request, trip: trip, browser: secret.New(s.draw())}
 	// Its place comes first: where too many wait, nobody is asked for an address.
 	if added, err := c.add(ctx); err != nil || !added {
 		s.over(ref)
@@ -190,6 +192,15 @@ func (c *consent) required(message, hint string) *fault.Fault {
 	f := fault.New(fault.ConsentRequired, message, hint)
 	f.Provider, f.ConsentURL, f.ConsentRef = c.provider, c.url, c.ref
 	return f
+}
+
+// Terms returns what a consent was opened for, as its Opening has it.
+func (s *Consents) Terms(ctx context.Context, principal, provider, ref string) ([]byte, error) {
+	c, err := s.find(ctx, principal, provider, ref)
+	if err != nil {
+		return nil, err
+	}
+	return c.terms, nil
 }
 
 // Wait returns the token_ref that came of a consent. It waits 45 s at most,

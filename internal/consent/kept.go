@@ -18,6 +18,7 @@ type consent struct {
 	url      string // of our own page
 	provider string
 	title    string
+	terms    []byte
 	request  []byte
 	trip     Trip
 	address  secret.Value
@@ -27,12 +28,13 @@ type consent struct {
 }
 
 // kept is a consent as it lies sealed in the vault. The state is not in it, but
-// for the address that the browser is sent to; once there is an outcome nothing
-// else is.
+// for the address that the browser is sent to; once there is an outcome only the
+// terms are, beside it.
 type kept struct {
 	URL      string          `json:"url"`
 	Provider string          `json:"provider"`
 	Title    string          `json:"title"`
+	Terms    json.RawMessage `json:"terms,omitempty"`
 	Request  json.RawMessage `json:"request,omitempty"`
 	Redirect string          `json:"redirect_uri,omitempty"`
 	Verifier string          `json:"verifier,omitempty"`
@@ -44,7 +46,7 @@ type kept struct {
 
 // write puts c into its note.
 func (c *consent) write() error {
-	k := kept{URL: c.url, Provider: c.provider, Title: c.title}
+	k := kept{URL: c.url, Provider: c.provider, Title: c.title, Terms: c.terms}
 	if c.note.State == vault.NoteSettled {
 		k.Token = c.token
 		if c.fault != nil {
@@ -65,7 +67,7 @@ func (c *consent) write() error {
 func read(v *vault.Vault, n vault.Note) *consent {
 	var k kept
 	_ = json.Unmarshal([]byte(n.Text.Reveal()), &k)
-	return &consent{vault: v, note: n, ref: n.Name, url: k.URL, provider: k.Provider, title: k.Title, request: k.Request,
+	return &consent{vault: v, note: n, ref: n.Name, url: k.URL, provider: k.Provider, title: k.Title, terms: k.Terms, request: k.Request,
 		trip: Trip{RedirectURI: k.Redirect, Verifier: secret.New(k.Verifier)}, address: secret.New(k.Address), browser: secret.New(k.Browser),
 		token: k.Token, fault: k.Fault}
 }

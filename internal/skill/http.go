@@ -67,13 +67,8 @@ func (s *Skill) Index() Index {
 // below).
 func (s *Skill) Handler(tools []Tool) http.Handler {
 	var front map[string]any
-	b, err := json.Marshal(s.Front())
-	if err == nil {
-		err = json.Unmarshal(b, &front)
-	}
-	if err != nil { // of texts: it does not happen
-		return http.NotFoundHandler()
-	}
+	b, _ := json.Marshal(s.Front()) // texts
+	_ = json.Unmarshal(b, &front)
 	mux := http.NewServeMux()
 	mux.HandleFunc(IndexPath, func(w http.ResponseWriter, r *http.Request) { answer(w, r, s.Index()) })
 	mux.HandleFunc(wellKnown+"{archive}", s.named)
@@ -83,7 +78,7 @@ func (s *Skill) Handler(tools []Tool) http.Handler {
 // Entry is one skill of a Catalogue.
 type Entry struct {
 	Name, Description string
-	Front             map[string]any // license and the like, as front matter calls them; a name or a description in it does not count
+	Front             map[string]any // license and the like, as front matter calls them, of values that JSON has; a name or a description in it does not count
 	Tools             []Tool
 	Skill             *Skill // its files; nil: it has none
 }
@@ -217,11 +212,7 @@ func (s *Skill) named(w http.ResponseWriter, r *http.Request) {
 }
 
 func answer(w http.ResponseWriter, r *http.Request, v any) {
-	b, err := json.Marshal(v)
-	if err != nil { // of strings and numbers: it does not happen
-		http.Error(w, "the answer could not be written", http.StatusInternalServerError)
-		return
-	}
+	b, _ := json.Marshal(v) // of values that JSON has
 	Public(w, r, "application/json", b)
 }
 

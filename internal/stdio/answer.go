@@ -164,7 +164,7 @@ func (b *buffer) value(v any) error {
 
 // refuse answers a line that is no request we can serve.
 func (l *loop) refuse(id []byte, why reason) {
-	text := why.text(l.maxLine())
+	text := why.text(lineOf(l.maxLine()))
 	l.Log.Debug().Str("reason", text).Msg("refused a line")
 	l.answer(id, Reply{Error: &Error{Code: why.code(), Message: text}})
 }

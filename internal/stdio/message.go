@@ -1,9 +1,6 @@
 package stdio
 
-import (
-	"encoding/json"
-	"strconv"
-)
+import "encoding/json"
 
 // Envelope is what a transport needs to know of a message that it received
 // whole: what this package's own loop knows of a line.
@@ -25,7 +22,7 @@ func Open(raw []byte, depth int) (Envelope, *Error) {
 	env, why := s.scan(raw)
 	e := Envelope{Message: Message{ID: env.id, Method: methodName(env.method), Raw: raw}, RequestID: env.requestID}
 	if why != fine {
-		return e, &Error{Code: why.code(), Message: why.textOf(depth)}
+		return e, &Error{Code: why.code(), Message: why.text(bodyOf(depth))}
 	}
 	e.Answer = !env.hasMethod
 	e.Revision = plainText(env.revision)
@@ -47,27 +44,6 @@ func plainText(raw []byte) string {
 	return string(unescape(raw[1 : len(raw)-1]))
 }
 
-// textOf is text for a message that is no line.
-func (r reason) textOf(depth int) string {
-	switch r {
-	case notJSON:
-		return "the body is not valid JSON; send one JSON-RPC message"
-	case notUTF8:
-		return "the body is not valid UTF-8"
-	case hasNUL:
-		return "the body holds a NUL character"
-	case halfRune:
-		return `the body holds half of a surrogate pair (\ud800 to \udfff)`
-	case tooDeep:
-		return "the message is nested deeper than " + strconv.Itoa(depth) + " levels"
-	case trailing:
-		return "something follows the message; send one JSON-RPC message"
-	case isBatch:
-		return "batches are not part of MCP; send each message by itself"
-	}
-	return r.text(0)
-}
-
 // CheckJSON returns what is wrong with a JSON text that is no message, in
 // words for whoever sent it; "" when nothing is. It is held to the rules of a
 // message, and no object in it may have a key twice.
@@ -81,28 +57,9 @@ func CheckJSON(raw []byte, depth int) string {
 	}
 	switch {
 	case s.end != fine:
-		return s.end.plainly(depth)
+		return s.end.text(plainOf(depth))
 	case s.found != fine:
-		return s.found.plainly(depth)
+		return s.found.text(plainOf(depth))
 	}
 	return ""
-}
-
-// plainly is textOf for whoever need not know of messages.
-func (r reason) plainly(depth int) string {
-	switch r {
-	case notJSON:
-		return "the body is not valid JSON"
-	case tooDeep:
-		return "the body is nested deeper than " + strconv.Itoa(depth) + " levels"
-	case trailing:
-		return "something follows the JSON value in the body"
-	case keyTwice:
-		return "the body holds a key twice"
-	case keyCase:
-		return "the body holds a key that differs from another by case only"
-	case manyKeys:
-		return "the body holds more than " + strconv.Itoa(maxKeys) + " keys in an object"
-	}
-	return r.textOf(depth)
 }

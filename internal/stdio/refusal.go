@@ -39,33 +39,53 @@ func (r reason) code() int {
 	return CodeRequest
 }
 
+// wording says what a refused text was to be, for the texts of the reasons.
+type wording struct {
+	came  string // what was read
+	is    string // what it was to be
+	send  string // how it is sent, after a semicolon; "" where that is for others to say
+	depth int
+	long  int
+}
+
+func lineOf(maxLine int) wording {
+	return wording{"line", "message", "; send one JSON-RPC message on each line", maxDepth, maxLine}
+}
+
+func bodyOf(depth int) wording {
+	return wording{came: "body", is: "message", send: "; send one JSON-RPC message", depth: depth}
+}
+
+// plainOf is for whoever need not know of messages.
+func plainOf(depth int) wording { return wording{came: "body", is: "JSON value", depth: depth} }
+
 // text is for whoever writes the client.
-func (r reason) text(maxLine int) string {
+func (r reason) text(w wording) string {
 	switch r {
 	case notJSON:
-		return "the line is not valid JSON; send one JSON-RPC message on each line"
+		return "the " + w.came + " is not valid JSON" + w.send
 	case notUTF8:
-		return "the line is not valid UTF-8"
+		return "the " + w.came + " is not valid UTF-8"
 	case hasNUL:
-		return "the line holds a NUL character"
+		return "the " + w.came + " holds a NUL character"
 	case halfRune:
-		return `the line holds half of a surrogate pair (\ud800 to \udfff)`
+		return "the " + w.came + ` holds half of a surrogate pair (\ud800 to \udfff)`
 	case tooDeep:
-		return "the message is nested deeper than " + strconv.Itoa(maxDepth) + " levels"
+		return "the " + w.is + " is nested deeper than " + strconv.Itoa(w.depth) + " levels"
 	case trailing:
-		return "something follows the message; end each message with a newline"
+		return "something follows the " + w.is + w.send
 	case tooLong:
-		return "the line is longer than " + strconv.Itoa(maxLine) + " bytes"
+		return "the " + w.came + " is longer than " + strconv.Itoa(w.long) + " bytes"
 	case isBatch:
-		return "batches are not part of MCP; send each message on a line of its own"
+		return "batches are not part of MCP" + w.send
 	case notObject:
 		return "a message is a JSON object"
 	case keyTwice:
-		return "the message holds a key twice"
+		return "the " + w.is + " holds a key twice"
 	case keyCase:
-		return "the message holds a key that differs from another, or from one that MCP defines, by case only"
+		return "the " + w.is + " holds a key that differs from another, or from one that is defined, by case only"
 	case manyKeys:
-		return "the message, its params or its arguments hold more than " + strconv.Itoa(maxKeys) + " keys"
+		return "an object of the " + w.is + " holds more than " + strconv.Itoa(maxKeys) + " keys"
 	case badVersion:
 		return `a message holds "jsonrpc": "2.0"`
 	case badID:
@@ -81,5 +101,5 @@ func (r reason) text(maxLine int) string {
 	case inFlight:
 		return "a request with this id is still being answered"
 	}
-	return "the message was refused"
+	return "the " + w.came + " was refused"
 }

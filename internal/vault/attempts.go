@@ -13,16 +13,15 @@ import (
 // before the first byte leaves, so that whoever comes after a crash knows that
 // an answer may have been lost.
 type attempt struct {
-	name     string // a token_ref; else a nameOnce
-	op       string
-	id       []byte // drawn anew for each try
-	state    string
-	ref      string // the record that the answer goes into; "" where it makes none
-	rotation string
-	tries    int
-	since    time.Time // of the first try
-	until    time.Time // pending: the deadline; cooling: when it may be tried again; done, heard: when it is forgotten
-	code     fault.Code
+	name  string // a token_ref; else a nameOnce
+	op    string
+	id    []byte // drawn anew for each try
+	state string
+	ref   string // the record that the answer goes into; "" where it makes none
+	tries int
+	since time.Time // of the first try
+	until time.Time // pending: the deadline; cooling: when it may be tried again; done, heard: when it is forgotten
+	code  fault.Code
 }
 
 // What an attempt is for.
@@ -53,6 +52,11 @@ func (a attempt) interrupted() string {
 // unanswered says what a refresh may have cost that was sent and not answered.
 func (a attempt) unanswered() string {
 	return "a refresh was sent and its answer was lost (attempt " + shortID(a.id) + ")"
+}
+
+// unstored says why what the store has is in doubt.
+func (a attempt) unstored() string {
+	return "a refresh was sent and the store does not have its answer yet (attempt " + shortID(a.id) + ")"
 }
 
 // cooling returns what is left of a failed attempt's pause.
@@ -88,7 +92,7 @@ func (v *Vault) begin(a *attempt, deadline time.Duration) error {
 		a.since = now
 	}
 	return v.writer.do(true, func(t *transaction) error {
-		_, err := t.exec(beginAttempt, a.name, a.op, a.id, a.ref, a.rotation, millis(a.since), millis(a.until))
+		_, err := t.exec(beginAttempt, a.name, a.op, a.id, a.ref, millis(a.since), millis(a.until))
 		return err
 	})
 }

@@ -107,9 +107,9 @@ var copied = []struct{ table, columns string }{
 	{"meta", "name, value"},
 	{"data_keys", "id, state, wrapped"},
 	{"records", "ref, kind, owner, lookup, key_id, seq, state, created, updated, sealed"},
-	{"attempts", "name, op, id, state, ref, rotation, tries, since, until, code"},
+	{"attempts", "name, op, id, state, ref, owner, tries, since, until, code"},
 	{"candidates", "ref, id, key_id, taken, sealed"},
-	{"passwords", "lookup, state, owner, key_id, seq, created, sealed"},
+	{"passwords", "lookup, state, key_id, seq, created, sealed"},
 	{"audit", "seq, at, event, ref, attempt, generation, code, mac"},
 }
 

@@ -69,6 +69,35 @@ func TestACodeWhoseAnswerNobodyHeard(t *testing.T) {
 	}
 }
 
+// TestACodeThatBroughtOnlyARefreshToken is not sent again: its repeat is told
+// which token goes on with that one.
+func TestACodeThatBroughtOnlyARefreshToken(t *testing.T) {
+	v := open(t, withKey(folder(t)))
+	b := &bank{refresh: true, lifetime: time.Hour}
+	id, p := identity("authorization_code", ""), vault.Policy{Once: secret.New("code")}
+	half := func(ctx context.Context, old vault.Record) (token.Token, error) {
+		whole, _ := b.mint(ctx, old)
+		return token.Token{Refresh: whole.Refresh}, fault.New(fault.Uncertain, "half an answer came", "call again")
+	}
+	_, _, err := v.Obtain(t.Context(), id, p, half)
+	all, lerr := v.List(t.Context(), me)
+	if lerr != nil || len(all) != 1 || code(err) != fault.Uncertain || !strings.Contains(fault.From(err).Hint, all[0].Ref) {
+		t.Fatalf("%v, and %+v %v", err, all, lerr)
+	}
+	for range 2 {
+		_, _, err := v.Obtain(t.Context(), id, p, b.mint)
+		if code(err) != fault.Reauthorize || !strings.Contains(fault.From(err).Hint, all[0].Ref) || b.posts.Load() != 1 {
+			t.Errorf("%v, and %d posts", err, b.posts.Load())
+		}
+	}
+	if rec, _, err := v.Refresh(t.Context(), me, all[0].Ref, vault.Policy{}, b.mint); err != nil || rec.State != vault.Live {
+		t.Errorf("%+v %v", rec, err)
+	}
+	if rec, reused, err := v.Obtain(t.Context(), id, p, b.mint); err != nil || !reused || rec.Ref != all[0].Ref {
+		t.Errorf("after that: %+v %v", rec, err)
+	}
+}
+
 // A code that was spent for an answer that died is said to be spent so, as
 // often as it is asked: the first to hear may die as well.
 func TestALostCodeIsRemembered(t *testing.T) {

@@ -37,7 +37,7 @@ func TestCheckFinds(t *testing.T) {
 	run := func(statements ...string) func(*testing.T, vault.Options) {
 		return func(t *testing.T, o vault.Options) { alter(t, o.Dir, statements...) }
 	}
-	const attempt = `INSERT INTO attempts (name, op, id, state, ref, rotation, tries, since, until, code) VALUES `
+	const attempt = `INSERT INTO attempts (name, op, id, state, ref, owner, tries, since, until, code) VALUES `
 	record := `UPDATE records SET sealed = zeroblob(100) WHERE ref = (SELECT min(ref) FROM records)`
 	password, candidate := `UPDATE passwords SET sealed = zeroblob(60)`, `UPDATE candidates SET sealed = zeroblob(60)`
 	for name, c := range map[string]struct {

@@ -19,7 +19,7 @@ import (
 
 const (
 	applicationID = 0x62616b61 // "baka"
-	schemaVersion = 2
+	schemaVersion = 3
 )
 
 // dialect is what two stores do not share. Its functions keep nothing.
@@ -68,7 +68,8 @@ const (
 //	            blind index of a code or of a user to be made. state: pending (a row that
 //	            outlives its lock was cut off), cooling (failed; until says when again),
 //	            done (made; its answer may not have been heard), heard (a code that is spent).
-//	            Notes (note.go) lie here too: open, taken, settled
+//	            Notes (note.go) lie here too: open, taken, settled; owner is the blind index
+//	            of a note's principal, and empty elsewhere
 //	candidates  refresh tokens of answers that came second; tried before a token is given up
 //	passwords   one password each, pending until the provider knows the user
 //	data_keys   current and retired ones, wrapped
@@ -83,14 +84,14 @@ CREATE TABLE records (
 	sealed BLOB NOT NULL) STRICT;
 CREATE INDEX records_owner ON records (owner);
 CREATE TABLE attempts (
-	name TEXT PRIMARY KEY, op TEXT NOT NULL, id BLOB NOT NULL, state TEXT NOT NULL, ref TEXT NOT NULL, rotation TEXT NOT NULL,
+	name TEXT PRIMARY KEY, op TEXT NOT NULL, id BLOB NOT NULL, state TEXT NOT NULL, ref TEXT NOT NULL, owner TEXT NOT NULL,
 	tries INTEGER NOT NULL, since INTEGER NOT NULL, until INTEGER NOT NULL, code TEXT NOT NULL) STRICT;
 CREATE TABLE candidates (
 	ref TEXT NOT NULL, id BLOB NOT NULL, key_id INTEGER NOT NULL, taken INTEGER NOT NULL, sealed BLOB NOT NULL,
 	PRIMARY KEY (ref, id)) STRICT;
 CREATE TABLE passwords (
-	lookup BLOB NOT NULL, state TEXT NOT NULL, owner BLOB NOT NULL, key_id INTEGER NOT NULL, seq INTEGER NOT NULL,
-	created INTEGER NOT NULL, sealed BLOB NOT NULL, PRIMARY KEY (lookup, state)) STRICT;
+	lookup BLOB NOT NULL, state TEXT NOT NULL, key_id INTEGER NOT NULL, seq INTEGER NOT NULL, created INTEGER NOT NULL,
+	sealed BLOB NOT NULL, PRIMARY KEY (lookup, state)) STRICT;
 CREATE TABLE audit (
 	seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, event TEXT NOT NULL, ref TEXT NOT NULL, attempt BLOB NOT NULL,
 	generation INTEGER NOT NULL, code TEXT NOT NULL, mac BLOB NOT NULL) STRICT;`

@@ -26,7 +26,7 @@ func (v *Vault) grant(ctx context.Context, id Identity, p Policy, mint Mint) (Re
 	if _, rec, err := v.read(ref); err == nil {
 		old = rec
 	}
-	a := attempt{name: ref, ref: ref, op: opGrant, rotation: p.Rotation}
+	a := attempt{name: ref, ref: ref, op: opGrant}
 	// The row also shows that the store can be written, before anything is sent.
 	if err := v.begin(&a, p.Deadline); err != nil {
 		return Record{}, false, storeFault(err)
@@ -47,6 +47,8 @@ func (v *Vault) grant(ctx context.Context, id Identity, p Policy, mint Mint) (Re
 // authorization code. A repeat of a call whose answer may never have been
 // heard finds the record that it made; a later one is told, and nothing is
 // sent: RFC 6749 §4.1.2 has providers revoke what a second use of a code finds.
+// Where the answer was good for a refresh token only, a repeat does not spend
+// again what that one came for: a given refresh token gives way to it.
 func (v *Vault) once(ctx context.Context, id Identity, name string, p Policy, mint Mint) (Record, bool, error) {
 	h, err := v.enter(ctx, name)
 	if err != nil {
@@ -64,6 +66,12 @@ func (v *Vault) once(ctx context.Context, id Identity, name string, p Policy, mi
 		switch _, rec, err := v.read(a.ref); {
 		case err == nil && !rec.Token.Access.IsZero():
 			return rec, true, nil
+		case err == nil && rec.State != Reauthorize && id.Grant == grantRefresh:
+			h.release() // renew takes that of the record, which may be the same file
+			h.release = func() {}
+			return v.renew(ctx, a.ref, p, rec.Generation, mint)
+		case err == nil && rec.State != Reauthorize:
+			return Record{}, false, spentFault(a.ref)
 		case faultCode(err) == fault.VaultUnavailable:
 			return Record{}, false, err // the code is spent already
 		}
@@ -75,7 +83,7 @@ func (v *Vault) once(ctx context.Context, id Identity, name string, p Policy, mi
 			return Record{}, false, storeFault(err)
 		}
 	}
-	a.op, a.rotation = opCode, p.Rotation
+	a.op = opCode
 	if err := v.begin(&a, p.Deadline); err != nil {
 		return Record{}, false, storeFault(err)
 	}

@@ -89,7 +89,7 @@ func TestDefaultKeyFile(t *testing.T) {
 		func() (vault.Status, error) { return vault.Inspect(context.Background(), o) },
 	} {
 		s, err := look()
-		if err != nil || !s.Made || s.KeySource != "key file" || s.KeyPath != dir+"/vault.key" || s.Schema != 2 || s.Tokens[vault.Live] != 1 {
+		if err != nil || !s.Made || s.KeySource != "key file" || s.KeyPath != dir+"/vault.key" || s.Schema != 3 || s.Tokens[vault.Live] != 1 {
 			t.Errorf("%+v %v", s, err)
 		}
 	}

@@ -119,7 +119,7 @@ func (v *Vault) makeUnder(ctx context.Context, h hold, name string, u NewUser, p
 			return nil, err
 		}
 	}
-	at.name, at.op, at.rotation = name, opUser, p.Rotation
+	at.name, at.op = name, opUser
 	m.attempt = at
 	if !m.Made {
 		if err := v.begin(&m.attempt, p.Deadline); err != nil {
@@ -158,7 +158,7 @@ func (m *Making) Done(user string, password secret.Value) error {
 	lookup := v.accountLookup(to)
 	err := v.insist(func(t *transaction) error {
 		if !password.IsZero() {
-			if err := v.writePassword(t, to, lookup, confirmed, encodePassword(password)); err != nil {
+			if err := v.putPassword(t, lookup, confirmed, encodePassword(password)); err != nil {
 				return err
 			}
 			if err := v.audit(t, event{what: auditPasswordConfirmed, attempt: m.attempt.id}); err != nil {

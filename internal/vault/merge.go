@@ -27,7 +27,6 @@ type backedRecord struct {
 
 type backedText struct {
 	sealedRow
-	owner []byte
 	plain []byte
 }
 
@@ -74,11 +73,7 @@ func (m *merge) read(ctx context.Context, b *backup) error {
 			m.unreadable++
 			continue
 		}
-		owner, err := blob(s, selectPasswordOwner, p.id, p.name)
-		if err != nil {
-			return err
-		}
-		m.passwords = append(m.passwords, backedText{sealedRow: p, owner: owner, plain: plain})
+		m.passwords = append(m.passwords, backedText{sealedRow: p, plain: plain})
 	}
 	return m.readUsers(s)
 }
@@ -231,7 +226,7 @@ func (m *merge) take(t *transaction, b backedRecord) error {
 	}
 	m.taken[rec.Ref] = true
 	if a := b.row.attempt; a.id != nil && a.op == opRefresh {
-		if _, err := t.exec(keepAttempt, a.name, a.op, a.id, a.state, a.ref, a.rotation, a.tries, millis(a.since), millis(a.until), string(a.code)); err != nil {
+		if _, err := t.exec(keepAttempt, a.name, a.op, a.id, a.state, a.ref, "", a.tries, millis(a.since), millis(a.until), string(a.code)); err != nil {
 			return err
 		}
 	}
@@ -242,7 +237,7 @@ func (m *merge) writePassword(t *transaction, p backedText) error {
 	if _, found, err := m.v.readPassword(t, p.id, p.name); err != nil || found {
 		return err
 	}
-	if err := m.v.putPassword(t, p.owner, p.id, p.name, p.plain); err != nil {
+	if err := m.v.putPassword(t, p.id, p.name, p.plain); err != nil {
 		return err
 	}
 	m.did.Passwords++
@@ -254,6 +249,6 @@ func (m *merge) writeUser(t *transaction, u backedAttempt) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(keepAttempt, u.name, u.op, u.id, u.state, encodeSealed(b.key, b.seal(u.user, 0)), u.rotation, u.tries, millis(u.since), millis(u.until), string(u.code))
+	_, err = t.exec(keepAttempt, u.name, u.op, u.id, u.state, encodeSealed(b.key, b.seal(u.user, 0)), "", u.tries, millis(u.since), millis(u.until), string(u.code))
 	return err
 }

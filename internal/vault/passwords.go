@@ -28,7 +28,7 @@ func (v *Vault) KeepPassword(ctx context.Context, a Account, password secret.Val
 		return fault.New(fault.Internal, "an empty password cannot be kept", "report this with the correlation id")
 	}
 	return v.passwords(ctx, a, auditPasswordKept, func(tx *transaction, lookup []byte) (bool, error) {
-		return true, v.writePassword(tx, a, lookup, pending, encodePassword(password))
+		return true, v.putPassword(tx, lookup, pending, encodePassword(password))
 	})
 }
 
@@ -40,7 +40,7 @@ func (v *Vault) ConfirmPassword(ctx context.Context, a Account) error {
 		if err != nil || !found {
 			return false, err
 		}
-		if err := v.writePassword(tx, a, lookup, confirmed, plain); err != nil {
+		if err := v.putPassword(tx, lookup, confirmed, plain); err != nil {
 			return false, err
 		}
 		_, err = tx.exec(deletePassword, lookup, pending)
@@ -119,11 +119,7 @@ func (v *Vault) accountLookup(a Account) []byte {
 // passwordName binds a sealed password to its account and state.
 func passwordName(lookup []byte, state string) string { return string(joined(state, string(lookup))) }
 
-func (v *Vault) writePassword(tx *transaction, a Account, lookup []byte, state string, plain []byte) error {
-	return v.putPassword(tx, v.sealer().owner(a.Principal), lookup, state, plain)
-}
-
-func (v *Vault) putPassword(tx *transaction, owner, lookup []byte, state string, plain []byte) error {
+func (v *Vault) putPassword(tx *transaction, lookup []byte, state string, plain []byte) error {
 	b, err := v.sealer().fresh(kindPassword, passwordName(lookup, state))
 	if err != nil {
 		return err
@@ -132,7 +128,7 @@ func (v *Vault) putPassword(tx *transaction, owner, lookup []byte, state string,
 	if err != nil {
 		return err
 	}
-	_, err = tx.exec(upsertPassword, lookup, state, owner, b.key, seq+1, millis(v.now()), b.seal(plain, seq+1))
+	_, err = tx.exec(upsertPassword, lookup, state, b.key, seq+1, millis(v.now()), b.seal(plain, seq+1))
 	return err
 }
 

@@ -99,7 +99,9 @@ func (v *Vault) read(ref string) (row, Record, error) {
 
 // settle looks at an attempt beside a record. Where nobody holds the record's
 // lock, whoever wrote it was cut off, and what became of the refresh is
-// uncertain. The attempt stays: how it may be tried again depends on it.
+// uncertain. The attempt stays: how it may be tried again depends on it. Where
+// the lock is held for longer than the provider may take, or for an answer that
+// the store does not take, the record is uncertain as long as that lasts.
 func (v *Vault) settle(r row, rec Record) (Record, error) {
 	if !r.attempt.cutOff() || r.attempt.op != opRefresh || rec.State != Live {
 		return rec, nil
@@ -109,6 +111,10 @@ func (v *Vault) settle(r row, rec Record) (Record, error) {
 		return Record{}, storeFault(err)
 	}
 	if !free {
+		_, carried := v.spill.carried.Load(r.ref)
+		if carried || v.now().After(r.attempt.until) { // the provider has had its time; what came is not stored
+			rec.State, rec.Reason = Uncertain, r.attempt.unstored()
+		}
 		return rec, nil // under way
 	}
 	defer h.release()

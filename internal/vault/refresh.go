@@ -94,7 +94,7 @@ func (v *Vault) renew(ctx context.Context, ref string, p Policy, seen int, mint 
 	}
 	a := r.attempt
 	lost := lostBefore(old, a)
-	a.name, a.ref, a.op, a.rotation = ref, ref, opRefresh, p.Rotation
+	a.name, a.ref, a.op = ref, ref, opRefresh
 	if err := v.begin(&a, p.Deadline); err != nil {
 		return Record{}, false, storeFault(err)
 	}

@@ -374,6 +374,9 @@ func serverRefusals(t *testing.T, db testdb.Server) {
 		"newer schema": {spoil: func(t *testing.T, o *vault.Options) {
 			testdb.Exec(t, o.Store.Reveal(), `UPDATE meta SET value = '9' WHERE name = 'bankauth_schema'`)
 		}, hint: "later"},
+		"older schema": {spoil: func(t *testing.T, o *vault.Options) {
+			testdb.Exec(t, o.Store.Reveal(), `UPDATE meta SET value = '2' WHERE name = 'bankauth_schema'`)
+		}, hint: "another schema"},
 		"another's": {spoil: func(t *testing.T, o *vault.Options) { testdb.Exec(t, o.Store.Reveal(), `DROP TABLE leases`) }, hint: "of its own"},
 		"damaged":   {spoil: func(t *testing.T, o *vault.Options) { testdb.Exec(t, o.Store.Reveal(), `DELETE FROM data_keys`) }, hint: "backup"},
 		"key damaged": {spoil: func(t *testing.T, o *vault.Options) {

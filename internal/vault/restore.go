@@ -82,7 +82,7 @@ func (b *backup) opens(f folder, key *userKey) error {
 }
 
 // remake makes a vault from the backup, unless another process was quicker:
-// then there is one like any other. It has no anchor, so whoever opens it
+// then there is one like any other. No anchor fits it, so whoever opens it
 // doubts what is in it, even if we do not come to it.
 func (b *backup) remake(ctx context.Context, o Options, f folder) (there bool, err error) {
 	key, err := o.Key.existing(f, b.meta)
@@ -103,8 +103,8 @@ func (b *backup) remake(ctx context.Context, o Options, f folder) (there bool, e
 	if _, there, err = survey(ctx, f); err != nil || there {
 		return there, err
 	}
-	if err := os.Remove(f.head()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return false, fmt.Errorf("taking the old anchor away: %w", err)
+	if err := f.unfit(); err != nil {
+		return false, err
 	}
 	s, err := b.reader.snapshot(ctx)
 	if err != nil {
@@ -112,6 +112,23 @@ func (b *backup) remake(ctx context.Context, o Options, f folder) (there bool, e
 	}
 	defer s.close()
 	return false, create(ctx, f, func(db *sql.DB) error { return copyRows(ctx, s, db) })
+}
+
+// unfit cuts the anchor of a store that is gone, so that it vouches for no copy
+// of it. It stays there: if nothing comes in the store's place, it still says
+// that there was one.
+func (f folder) unfit() error {
+	w, err := os.OpenFile(f.head(), os.O_WRONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("opening the old anchor: %w", err)
+	}
+	if err := errors.Join(w.Truncate(1), w.Sync(), w.Close()); err != nil { // an empty one speaks against nothing
+		return fmt.Errorf("cutting the old anchor: %w", err)
+	}
+	return nil
 }
 
 func (v *Vault) restore(ctx context.Context, b *backup, made bool) (Restored, error) {

@@ -191,6 +191,30 @@ func TestRestoreAfterRekey(t *testing.T) {
 	}
 }
 
+// TestARestoreThatIsCutOff leaves a vault that is known to be gone; with the
+// store in its place already, what is in it is doubted.
+func TestARestoreThatIsCutOff(t *testing.T) {
+	dir, _ := filled(t)
+	v := open(t, withKey(dir))
+	path := backUp(t, v)
+	shut(t, v)
+	remove(t, dir+"/vault.db")
+	if err := os.MkdirAll(dir+"/vault.db.new/in the way", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := vault.Restore(t.Context(), withKey(dir), path); err == nil {
+		t.Fatal("restored, with the way blocked")
+	}
+	if err := os.RemoveAll(dir + "/vault.db.new"); err != nil {
+		t.Fatal(err)
+	}
+	mustRefuse(t, withKey(dir), "bankauth vault restore FILE")
+	write(t, dir+"/vault.db", contents(t, filepath.Dir(path))[path], 0o600)
+	if s, err := open(t, withKey(dir)).Status(t.Context()); err != nil || s.Tokens[vault.Suspect] != 6 {
+		t.Errorf("%+v %v", s, err)
+	}
+}
+
 func TestRestoreRefusals(t *testing.T) {
 	dir, _ := filled(t)
 	other, _ := filled(t)

@@ -111,6 +111,8 @@ func readServer(ctx context.Context, db *sql.DB) (m meta, made bool, err error) 
 		return meta{}, false, anothers(err)
 	case version > schemaVersion:
 		return meta{}, false, refuse("the vault was written by a newer bankauth", "install that version or a later one", nil)
+	case version < schemaVersion:
+		return meta{}, false, refuse("the vault was written before the first release", "name another schema or database in BANKAUTH_STORE", nil)
 	}
 	if m, err = metaOf(ctx, newReader(db, postgresDialect)); err != nil {
 		return meta{}, false, storeFault(err)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -41,29 +42,39 @@ func (v *Vault) secure(h *hold, a answer, run func(t *transaction) error) error 
 	}
 	if serr == nil {
 		if v.writer.as.shared {
-			v.bringHome(h)
+			v.bringHome(h, a)
 		}
 		return spilledFault(err)
 	}
 	v.spill.homeless.Add(1)
 	v.flying.Add(1)
-	release := h.release
-	h.release = func() {}
+	arrived := v.carry(h, a)
 	go func() {
 		defer v.flying.Done()
-		defer release()
+		defer arrived()
 		v.rescue(a, run)
 	}()
 	return spilledFault(err)
 }
 
+// carry takes the lock h over for a on its way into the store. Until arrived is
+// called, what the store has of the record is in doubt.
+func (v *Vault) carry(h *hold, a answer) (arrived func()) {
+	release, id := h.release, string(a.attempt.id)
+	h.release = func() {}
+	v.spill.carried.Store(a.rec.Ref, id)
+	return func() {
+		release() // first: whoever finds the lock free reads again
+		v.spill.carried.CompareAndDelete(a.rec.Ref, id)
+	}
+}
+
 // bringHome keeps the lock h until the store has what lies beside it, because no
 // other machine can see it there, or until the vault closes.
-func (v *Vault) bringHome(h *hold) {
-	release := h.release
-	h.release = func() {}
+func (v *Vault) bringHome(h *hold, a answer) {
+	arrived := v.carry(h, a)
 	v.carriers.Go(func() {
-		defer release()
+		defer arrived()
 		for wait := storePause; v.drain() != nil; wait = min(2*wait, rescueMost) {
 			select {
 			case <-v.closing:
@@ -115,6 +126,7 @@ func (v *Vault) Unsaved() int { return int(v.spill.homeless.Load()) }
 type spill struct {
 	dir      string
 	homeless atomic.Int64
+	carried  sync.Map // ref to the attempt whose answer is on its way, under a lock of ours
 }
 
 const kindSpill = "spill"

@@ -173,6 +173,42 @@ func TestAnAnswerInMemory(t *testing.T) {
 	}
 }
 
+// TestATokenWhoseSuccessorIsInMemory is in doubt for whoever reads it meanwhile:
+// the provider may have ended it with the one that came.
+func TestATokenWhoseSuccessorIsInMemory(t *testing.T) {
+	dir := folder(t)
+	v := open(t, withKey(dir))
+	late := withKey(dir)
+	late.Now = func() time.Time { return time.Now().Add(30 * time.Second) }
+	other := open(t, late)
+	b := &bank{lifetime: time.Hour, refresh: true}
+	r := obtain(t, v, identity("authorization_code", ""), vault.Policy{}, b.mint)
+	_, _, err := v.Refresh(context.Background(), me, r.Ref, vault.Policy{Force: true}, func(ctx context.Context, old vault.Record) (token.Token, error) {
+		write(t, dir+"/spill", "in the way", 0o600)
+		alter(t, dir, "CREATE TRIGGER full BEFORE UPDATE ON records BEGIN SELECT RAISE(ABORT, 'full'); END")
+		return b.mint(ctx, old)
+	})
+	if code(err) != fault.VaultUnavailable || v.Unsaved() != 1 {
+		t.Fatalf("%v, %d unsaved", err, v.Unsaved())
+	}
+	for name, v := range map[string]*vault.Vault{"here": v, "in another process": other} {
+		if got, err := v.Get(t.Context(), me, r.Ref); err != nil || got.State != vault.Uncertain || got.Reason == "" {
+			t.Errorf("%s: %+v %v", name, got, err)
+		}
+	}
+	alter(t, dir, "DROP TRIGGER full")
+	for v.Unsaved() > 0 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	remove(t, dir+"/spill")
+	for name, v := range map[string]*vault.Vault{"here": v, "in another process": other} {
+		got, reused, err := v.Refresh(t.Context(), me, r.Ref, vault.Policy{}, b.mint)
+		if err != nil || !reused || got.Token.Access.Reveal() != "access-CANARY-2" {
+			t.Errorf("%s: %+v %v", name, got, err)
+		}
+	}
+}
+
 // TestACandidateIsUsed: an answer that came second is kept, and is what a
 // token lives on when the winner's is refused.
 func TestACandidateIsUsed(t *testing.T) {

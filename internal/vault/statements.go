@@ -23,11 +23,11 @@ const (
 	displaceRecord = `UPDATE records SET lookup = NULL, state = 'set_aside' WHERE ref = ?`
 
 	selectAttempt = `SELECT id, op, state, ref, tries, since, until, code FROM attempts WHERE name = ?`
-	beginAttempt  = `INSERT INTO attempts (name, op, id, state, ref, rotation, tries, since, until, code)
-		VALUES (?, ?, ?, 'pending', ?, ?, 1, ?, ?, '')
-		ON CONFLICT (name) DO UPDATE SET op = excluded.op, id = excluded.id, state = excluded.state, rotation = excluded.rotation,
+	beginAttempt  = `INSERT INTO attempts (name, op, id, state, ref, owner, tries, since, until, code)
+		VALUES (?, ?, ?, 'pending', ?, '', 1, ?, ?, '')
+		ON CONFLICT (name) DO UPDATE SET op = excluded.op, id = excluded.id, state = excluded.state,
 		tries = attempts.tries + 1, until = excluded.until, code = ''`
-	keepAttempt = `INSERT INTO attempts (name, op, id, state, ref, rotation, tries, since, until, code) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	keepAttempt = `INSERT INTO attempts (name, op, id, state, ref, owner, tries, since, until, code) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (name) DO NOTHING`
 	selectAllTexts = `SELECT name, id, 0, 0, ref FROM attempts WHERE op IN ('user', 'consent', 'answer') ORDER BY name`
 	countAttempts  = `SELECT count(*) FROM attempts WHERE state = ?`
@@ -40,13 +40,12 @@ const (
 	endHeard       = `DELETE FROM attempts WHERE name = ? AND state = 'done'`
 	endAttempts    = `DELETE FROM attempts WHERE (state IN ('done', 'heard') AND until < ?) OR (op <> 'refresh' AND since < ?)`
 
-	// In a note's row, rotation is the blind index of its principal.
-	countNotes  = `SELECT count(*) FROM attempts WHERE op = ? AND rotation = ? AND state = ? AND until > ?`
+	countNotes  = `SELECT count(*) FROM attempts WHERE op = ? AND owner = ? AND state = ? AND until > ?`
 	changeNote  = `UPDATE attempts SET id = ?, state = ?, ref = ?, since = ?, until = ? WHERE name = ? AND id = ?`
 	endLateNote = `DELETE FROM attempts WHERE name = ? AND until <= ?`
 	endNotes    = `DELETE FROM attempts WHERE op IN ('consent', 'answer') AND until <= ?`
 	trimAnswers = `DELETE FROM attempts WHERE name IN (SELECT name FROM (SELECT name,
-		row_number() OVER (PARTITION BY rotation ORDER BY since DESC, name) AS of_one, row_number() OVER (ORDER BY since DESC, name) AS of_all
+		row_number() OVER (PARTITION BY owner ORDER BY since DESC, name) AS of_one, row_number() OVER (ORDER BY since DESC, name) AS of_all
 		FROM attempts WHERE op = 'answer' AND state = 'settled') AS kept WHERE of_one > ? OR of_all > ?)`
 
 	selectCandidates    = `SELECT id, key_id, sealed FROM candidates WHERE ref = ? ORDER BY taken, id`
@@ -59,14 +58,13 @@ const (
 
 	selectPassword    = `SELECT key_id, seq, sealed FROM passwords WHERE lookup = ? AND state = ?`
 	selectPasswordSeq = `SELECT seq FROM passwords WHERE lookup = ? AND state = ?`
-	upsertPassword    = `INSERT INTO passwords (lookup, state, owner, key_id, seq, created, sealed) VALUES (?, ?, ?, ?, ?, ?, ?)
+	upsertPassword    = `INSERT INTO passwords (lookup, state, key_id, seq, created, sealed) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (lookup, state) DO UPDATE SET key_id = excluded.key_id, seq = excluded.seq, created = excluded.created, sealed = excluded.sealed`
-	selectAllPasswords  = `SELECT state, lookup, key_id, seq, sealed FROM passwords ORDER BY lookup, state`
-	updatePassword      = `UPDATE passwords SET key_id = ?, seq = ?, sealed = ? WHERE lookup = ? AND state = ? AND seq = ?`
-	deletePassword      = `DELETE FROM passwords WHERE lookup = ? AND state = ?`
-	deletePasswords     = `DELETE FROM passwords WHERE lookup = ?`
-	selectPasswordOwner = `SELECT owner FROM passwords WHERE lookup = ? AND state = ?`
-	countPasswords      = `SELECT count(DISTINCT lookup) FROM passwords`
+	selectAllPasswords = `SELECT state, lookup, key_id, seq, sealed FROM passwords ORDER BY lookup, state`
+	updatePassword     = `UPDATE passwords SET key_id = ?, seq = ?, sealed = ? WHERE lookup = ? AND state = ? AND seq = ?`
+	deletePassword     = `DELETE FROM passwords WHERE lookup = ? AND state = ?`
+	deletePasswords    = `DELETE FROM passwords WHERE lookup = ?`
+	countPasswords     = `SELECT count(DISTINCT lookup) FROM passwords`
 
 	insertAudit = `INSERT INTO audit (seq, at, event, ref, attempt, generation, code, mac) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
 	selectAudit = `SELECT seq, at, event, ref, attempt, generation, code, mac FROM audit WHERE seq > ? ORDER BY seq LIMIT 1000`
