@@ -3,6 +3,8 @@ package hosts
 import (
 	"fmt"
 	"strings"
+
+	"bankauth/schema"
 )
 
 // What every package says of bankauth. Whoever publishes it elsewhere changes
@@ -21,9 +23,9 @@ const (
 
 // Release is what the packages of one release differ in.
 type Release struct {
-	Version   string   // without the v
-	Providers []string // whose credentials they ask for
-	Hosts     []string // host:port that the server calls, for those who fence it in
+	Version   string             // without the v
+	Providers []*schema.Provider // whose credentials they ask for
+	Hosts     []string           // host:port that the server calls, for those who fence it in
 	// Bundle is the SHA-256 of the MCPB bundle in hex; "" where it has not been
 	// built, and server.json then leaves it out.
 	Bundle string
@@ -70,13 +72,23 @@ func Manifests(r Release) ([]File, error) {
 	return files, nil
 }
 
-// questions returns all that a package asks for.
-func (r Release) questions() []question {
+// inContainer returns all that a package asks for whose server sees none of
+// the user's files.
+func (r Release) inContainer() []question {
 	var all []question
-	for _, provider := range r.Providers {
-		all = append(all, questions(provider)...)
+	for _, p := range r.Providers {
+		all = append(all, questions(p)...)
 	}
 	return append(all, general()...)
+}
+
+// questions returns all that a package asks for.
+func (r Release) questions() []question {
+	all := r.inContainer()
+	for i, q := range all {
+		all[i] = q.onDisk()
+	}
+	return all
 }
 
 // env refers to the answer of each question in a host's own way.
@@ -122,6 +134,8 @@ func (r Release) userConfig() map[string]userConfig {
 		switch {
 		case q.yesNo:
 			c.Type, c.Default = "boolean", q.fallback == "true"
+		case q.file:
+			c.Type = "file"
 		case q.fallback != "":
 			c.Default = q.fallback
 		}

@@ -68,8 +68,8 @@ func release() hosts.Release {
 	if err != nil {
 		panic(err) // the program itself is broken, as schema's tests would say
 	}
+	r.Providers = bundled
 	for _, p := range bundled {
-		r.Providers = append(r.Providers, p.Name)
 		for _, e := range p.Environments {
 			if u, err := url.Parse(e.URL); err == nil {
 				r.Hosts = append(r.Hosts, u.Hostname()+":443")
