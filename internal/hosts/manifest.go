@@ -7,16 +7,9 @@ import (
 	"bankauth/schema"
 )
 
-// What every package says of bankauth. Whoever publishes it elsewhere changes
-// it here and runs go run ./internal/pack.
+// What every package says of bankauth.
 const (
-	product     = "bankauth"
 	about       = "Open-banking credentials for AI agents, without showing them a secret" // the registry takes 100 characters
-	owner       = "bankauth"
-	Repository  = "https://github.com/" + owner + "/" + product
-	RegistryID  = "io.github." + owner + "/" + product // in the MCP registry; npm package and image repeat it
-	image       = "ghcr.io/" + owner + "/" + product
-	npmName     = "@" + owner + "/" + product
 	licence     = "Apache-2.0"
 	bundleShape = Repository + "/releases/download/v%s/" + product + "-%[1]s.mcpb"
 )
