@@ -272,7 +272,6 @@ func TestNothingRunsAtInstallation(t *testing.T) {
 // TestReleaseIsSmall builds the binary as it is released: stripped below 30 MB,
 // without cgo, and on Linux without a dynamic linker.
 func TestReleaseIsSmall(t *testing.T) {
-	const most = 30_000_000
 	program := filepath.Join(t.TempDir(), "bankauth")
 	if err := compile(hosts.Platform{OS: "linux", Arch: runtime.GOARCH}, program, stripped); err != nil {
 		t.Fatal(err)
