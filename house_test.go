@@ -38,7 +38,7 @@ var rooms = map[string]struct {
 	"internal/consent":        {[]string{"internal/fault", "internal/secret", "internal/vault"}, "it waits for a person's browser, in whatever process of a vault; what comes of it others know"},
 	"internal/stdio":          {nil, "it carries messages and knows nothing of what is in them"},
 	"internal/config":         {[]string{"internal/fault", "internal/secret", "internal/typo"}, "it reads settings"},
-	"internal/hosts":          {[]string{"internal/config", "internal/fault"}, "it writes other programs' configuration"},
+	"internal/hosts":          {[]string{"internal/config", "internal/fault", "schema"}, "it writes other programs' configuration; what a provider wants set its documents say"},
 	"internal/problem":        {[]string{"internal/fault"}, "it says over HTTP how calls fail, whoever asks"},
 	"internal/auth":           {[]string{"schema", "internal/config", "internal/fault", "internal/problem", "internal/secret"}, "it says who calls and what they may; it knows the tools by name, and no answer"},
 	"internal/httpd":          {[]string{"internal/auth", "internal/fault", "internal/problem", "internal/stdio"}, "it holds the edge and carries messages; how one is checked and answered is stdio's to say, and what is in it is neither's"},

@@ -173,3 +173,34 @@ func dig(t *testing.T, v any, pointer string) any {
 	}
 	return at
 }
+
+// TestOwnServers: whether a customer may have a server that no environment
+// names is told by the document's servers.
+func TestOwnServers(t *testing.T) {
+	const servers = "  - url: https://{stage}.bank.example/{version}\n    variables:\n      stage: {default: test, enum: [test, try]}\n      version: {default: v1}\n"
+	for name, c := range map[string]struct {
+		servers string
+		want    bool
+	}{
+		"all are named":         {"  - url: https://try.bank.example/v1\n", false},
+		"all values are named":  {"  - url: https://{stage}.bank.example/v1/\n    variables: {stage: {default: try, enum: [try]}}\n", false},
+		"a value is not":        {"  - url: https://{stage}.bank.example/v1\n    variables: {stage: {default: try, enum: [try, mine]}}\n", true},
+		"a variable takes all":  {"  - url: https://{stage}.bank.example/v1\n    variables: {stage: {default: try}}\n", true},
+		"a server is not named": {"  - url: https://try.bank.example/v1\n  - url: https://eu.bank.example\n", true},
+	} {
+		f := base(t)
+		f.text[f.document] = strings.Replace(f.text[f.document], servers, c.servers, 1)
+		if p, err := f.compile(); err != nil || p.OwnServers != c.want || f.text[f.document] == base(t).text[f.document] {
+			t.Errorf("%s: got %+v, %v, want %v", name, p, err, c.want)
+		}
+	}
+	all, err := schema.Bundled()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range all {
+		if p.OwnServers != (p.Name == "flinks") || p.Signs() != (p.Name == "fintecture") {
+			t.Errorf("%s: own servers %v, signs %v", p.Name, p.OwnServers, p.Signs())
+		}
+	}
+}

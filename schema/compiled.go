@@ -419,6 +419,7 @@ var compiled = []*Provider{
 				URL: "https://ob.flinksapp.com",
 			},
 		},
+		OwnServers: true,
 		Credentials: Credentials{ClientID: "client_id",
 			ClientSecret: "client_secret",
 			Help:         "your Flinks data-recipient registration",

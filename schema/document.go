@@ -192,36 +192,40 @@ func (r *reader) environments(p *Provider, servers []*v3.Server, named *yaml.Nod
 		name, url := named.Content[i].Value, named.Content[i+1].Value
 		found := false
 		for _, s := range servers {
-			found = found || serves(s, url)
+			urls, _ := choices(s)
+			found = found || slices.Contains(urls, url)
 		}
 		if !found {
 			r.wrong.add(r.overlay.file, r.overlay.line(keyProvider, nil, "environments", name), "environments.%s: %s is no server of %s", name, url, r.file)
 		}
 		p.Environments = append(p.Environments, Environment{Name: name, URL: url})
 	}
+	for _, s := range servers {
+		urls, all := choices(s)
+		p.OwnServers = p.OwnServers || !all || slices.ContainsFunc(urls, func(url string) bool {
+			return !slices.ContainsFunc(p.Environments, func(e Environment) bool { return e.URL == url })
+		})
+	}
 }
 
-// serves reports whether url is s with some choice of its variables.
-func serves(s *v3.Server, url string) bool {
-	choices := []string{strings.TrimSuffix(s.URL, "/")}
-	if s.Variables != nil {
-		for pair := s.Variables.First(); pair != nil; pair = pair.Next() {
-			values := append([]string{pair.Value().Default}, pair.Value().Enum...)
-			var next []string
-			for _, c := range choices {
-				for _, v := range values {
-					next = append(next, strings.ReplaceAll(c, "{"+pair.Key()+"}", v))
-				}
+// choices returns the addresses of s, and whether these are all: a variable
+// without an enum takes any text.
+func choices(s *v3.Server) (urls []string, all bool) {
+	urls, all = []string{strings.TrimSuffix(s.URL, "/")}, true
+	if s.Variables == nil {
+		return urls, all
+	}
+	for name, variable := range s.Variables.FromOldest() {
+		all = all && len(variable.Enum) > 0
+		var next []string
+		for _, url := range urls {
+			for _, value := range append([]string{variable.Default}, variable.Enum...) {
+				next = append(next, strings.ReplaceAll(url, "{"+name+"}", value))
 			}
-			choices = next
 		}
+		urls = next
 	}
-	for _, c := range choices {
-		if c == url {
-			return true
-		}
-	}
-	return false
+	return urls, all
 }
 
 func (r *reader) operations(p *Provider, d *v3.Document) {

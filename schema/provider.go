@@ -51,11 +51,14 @@ type Provider struct {
 	Title        string        `json:"title"` // as people say it
 	Document     string        `json:"document"`
 	Environments []Environment `json:"environments"` // at least one; the first is the default
-	Credentials  Credentials   `json:"credentials"`
-	RequestID    string        `json:"request_id,omitempty"` // header that carries our correlation id; "" for none
-	Rotation     Rotation      `json:"rotation"`
-	Errors       Errors        `json:"errors"`
-	Operations   []*Operation  `json:"operations"`
+	// OwnServers: the document has servers that no environment names, of which a
+	// customer may have been given one.
+	OwnServers  bool         `json:"own_servers,omitempty"`
+	Credentials Credentials  `json:"credentials"`
+	RequestID   string       `json:"request_id,omitempty"` // header that carries our correlation id; "" for none
+	Rotation    Rotation     `json:"rotation"`
+	Errors      Errors       `json:"errors"`
+	Operations  []*Operation `json:"operations"`
 }
 
 // Environment is a server of the document under the name the settings use.
@@ -211,6 +214,19 @@ func (p *Provider) Environment(name string) (Environment, bool) {
 		}
 	}
 	return Environment{}, false
+}
+
+// Signs reports whether a call to the provider wants a signature, and so a
+// private key.
+func (p *Provider) Signs() bool {
+	for _, op := range p.Operations {
+		for _, g := range op.Grants {
+			if g.Consent != nil && g.Consent.Sign != "" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Operation returns the operation and the grant that serve tool and grant. An

@@ -38,7 +38,7 @@ func (c *configCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	block, err := hosts.Block(c.Client, hosts.Options{Command: command, Providers: namesOf(all), Simulate: c.Simulate, Egress: c.Egress, Plain: plain, Refer: refer})
+	block, err := hosts.Block(c.Client, hosts.Options{Command: command, Providers: all, Simulate: c.Simulate, Egress: c.Egress, Plain: plain, Refer: refer})
 	if err != nil {
 		return misuse("there is no configuration for a client of that name; there is one for " + strings.Join(hosts.Names(), ", "))
 	}

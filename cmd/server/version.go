@@ -45,12 +45,15 @@ func thisReport() report {
 }
 
 func thisRelease() release {
-	r := release{Version: "unknown"}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return r
+		return release{Version: "unknown"}
 	}
-	r.Version, r.Go = info.Main.Version, info.GoVersion
+	return releaseOf(info)
+}
+
+func releaseOf(info *debug.BuildInfo) release {
+	r := release{Version: info.Main.Version, Go: info.GoVersion}
 	changed := false
 	for _, s := range info.Settings {
 		switch s.Key {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"go.yaml.in/yaml/v4"
 
@@ -33,7 +34,11 @@ type Defect struct {
 // In returns the defect as two lines for a person: where it is and what it
 // is, and below, what to write instead.
 func (d Defect) In(file string) string {
-	return fmt.Sprintf("%s:%d: %s: %s (%s)\n  write: %s\n", file, d.Line, d.Severity, d.Text, d.Rule, d.Instead)
+	where := file
+	if d.Line > 0 { // else the file as a whole
+		where += ":" + strconv.Itoa(d.Line)
+	}
+	return fmt.Sprintf("%s: %s: %s (%s)\n  write: %s\n", where, d.Severity, d.Text, d.Rule, d.Instead)
 }
 
 // Check says what is wrong with a document, in the order of its lines: what

@@ -98,7 +98,7 @@ func TestNPM(t *testing.T) {
 	forwards(t, installed)
 
 	// Without the binary it says so, and nothing on stdout.
-	binary, err := filepath.Glob(filepath.Join(home, "node_modules", "@bankauth", "bankauth-*"))
+	binary, err := filepath.Glob(filepath.Join(home, "node_modules", "@*", "bankauth-*"))
 	if err != nil || len(binary) != 1 || os.RemoveAll(binary[0]) != nil {
 		t.Fatalf("%v, %v", binary, err)
 	}

@@ -53,7 +53,7 @@ type providerSettings struct {
 	ClientSecret secret.Value `env:"CLIENT_SECRET" secret:"" file:"" help:"Client secret."`
 	PrivateKey   secret.Value `env:"PRIVATE_KEY" secret:"" file:"" help:"Private key (RSA, PEM) that signs requests where the provider wants it: Fintecture's consent."`
 	Environment  string       `env:"ENVIRONMENT" enum:"sandbox, production, simulated" default:"sandbox" help:"Which of the provider's environments is called; simulated needs no credentials."`
-	BaseURL      string       `env:"BASE_URL" help:"Server to call in place of the document's: https, or http on loopback."`
+	BaseURL      string       `env:"BASE_URL" help:"Server to call in place of the document's, where the provider has named one to you: https, or http on loopback."`
 }
 
 // ReadSecrets fills the fields that have no flag. Only a command that opens

@@ -85,7 +85,8 @@ func (r Release) marketplace() any {
 }
 
 // gemini is the manifest of an extension for Gemini CLI that starts command: a
-// program on the PATH, or one in the extension's own folder.
+// program on the PATH, or one in the extension's own folder. What it does not
+// ask for is taken from the environment that gemini is started from.
 func (r Release) gemini(command string) any {
 	type setting struct {
 		Name        string `json:"name"`
@@ -95,7 +96,9 @@ func (r Release) gemini(command string) any {
 	}
 	var settings []setting
 	for _, q := range r.questions() {
-		settings = append(settings, setting{q.title, q.described(), q.variable, q.secret})
+		if !q.rare { // the extension's installation asks one after the other
+			settings = append(settings, setting{q.title, q.described(), q.variable, q.secret})
+		}
 	}
 	return struct {
 		Name        string            `json:"name"`

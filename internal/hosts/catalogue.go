@@ -64,7 +64,7 @@ func (r Release) catalogue() catalogue {
 	c.Run.Volumes = []string{product + ":/data"}
 	c.Config.Description = "The credentials of the providers that you use; leave out the others."
 	c.Config.Parameters.Type, c.Config.Parameters.Properties = "object", map[string]dockerParameter{}
-	for _, q := range r.questions() {
+	for _, q := range r.inContainer() {
 		if q.secret {
 			c.Config.Secrets = append(c.Config.Secrets, dockerSecret{product + "." + q.key(), q.variable, "<YOUR_" + q.variable + ">"})
 			continue

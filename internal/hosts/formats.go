@@ -35,7 +35,7 @@ func all() []host {
 			where: ".vscode/mcp.json in the workspace, or the command \"MCP: Open User Configuration\"",
 			steps: []string{
 				"If the file exists, add the entry " + Server + " to its servers, and the inputs to its inputs.",
-				credentialStep + "VS Code asks for each when the server starts for the first time and keeps it encrypted. Leave empty what you do not use.",
+				credentialStep + "VS Code asks for each when the server starts for the first time and keeps it encrypted. Leave empty what you do not use. What few need stands as ${env:…}: set it in the environment that VS Code is started from.",
 				"Check: the command \"MCP: List Servers\".",
 			},
 		},
@@ -70,25 +70,31 @@ func all() []host {
 }
 
 // form refers to a variable of the host's own environment.
-func form(before, after string) func(string, bool) map[string]string {
-	return func(variable string, _ bool) map[string]string {
-		return map[string]string{variable: before + variable + after}
+func form(before, after string) func(question) map[string]string {
+	return func(q question) map[string]string {
+		return map[string]string{q.variable: before + q.variable + after}
 	}
 }
 
 // files is for a host without references: a secret stands in a file.
-func files(variable string, secret bool) map[string]string {
-	if secret {
-		variable += "_FILE"
+func files(q question) map[string]string {
+	variable := q.variable
+	if q.secret {
+		variable += inFile
 	}
 	return map[string]string{variable: "<YOUR_" + variable + ">"}
 }
 
-func inputs(variable string, _ bool) map[string]string {
-	return map[string]string{variable: "${input:" + inputID(variable) + "}"}
+// inputs has VS Code ask, which it does for each input when the server starts
+// for the first time: what few need it takes from its environment instead.
+func inputs(q question) map[string]string {
+	if q.rare {
+		return form("${env:", "}")(q)
+	}
+	return map[string]string{q.variable: "${input:" + inputID(q.variable) + "}"}
 }
 
-func nothing(string, bool) map[string]string { return nil }
+func nothing(question) map[string]string { return nil }
 
 func inputID(variable string) string {
 	return strings.ReplaceAll(strings.ToLower(variable), "_", "-")
@@ -118,8 +124,10 @@ type input struct {
 
 func visualStudioCode(b block) ([]byte, error) {
 	var asked []input
-	for _, c := range b.credentials {
-		asked = append(asked, input{"promptString", inputID(c.variable), c.title, c.secret})
+	for _, q := range b.references {
+		if !q.rare {
+			asked = append(asked, input{"promptString", inputID(q.variable), q.title, q.secret})
+		}
 	}
 	return indented(struct {
 		Inputs  []input           `json:"inputs,omitempty"`

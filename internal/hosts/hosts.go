@@ -14,6 +14,7 @@ import (
 
 	"bankauth/internal/config"
 	"bankauth/internal/fault"
+	"bankauth/schema"
 )
 
 // Server is the key under which the hosts know bankauth; some put it before
@@ -28,10 +29,10 @@ const (
 
 // Options say what a block is for.
 type Options struct {
-	Command   string   // the binary, by its whole path
-	Providers []string // whose credentials the block makes room for
-	Simulate  bool     // start with --simulate; no credentials then
-	Egress    bool     // start with --egress
+	Command   string             // the binary, by its whole path
+	Providers []*schema.Provider // whose credentials the block makes room for
+	Simulate  bool               // start with --simulate; no credentials then
+	Egress    bool               // start with --egress
 	// Plain are further variables with their values, such as
 	// BANKAUTH_DATA_DIR. They must be settings and must not be secret.
 	Plain map[string]string
@@ -53,20 +54,19 @@ type Config struct {
 // host is what is particular to one host.
 type host struct {
 	name, title, where, format string
-	// refer returns the entries of the env block for a variable; secret says
-	// whether it holds one.
-	refer func(variable string, secret bool) map[string]string
+	// refer returns the entries of the env block for what q asks.
+	refer func(q question) map[string]string
 	body  func(block) ([]byte, error)
 	steps []string
 }
 
 // block is what the body of every host is made from.
 type block struct {
-	command     string
-	args        []string
-	env         map[string]string // plain values and references
-	credentials []question        // in the order of the providers
-	inFiles     []string          // settings that stand in a file
+	command    string
+	args       []string
+	env        map[string]string // plain values and references
+	references []question        // in the order of the providers
+	given      []string          // settings that Options give, without a _FILE
 }
 
 // Names returns the hosts that Block knows.
@@ -95,7 +95,7 @@ func Block(name string, o Options) (Config, error) {
 		return Config{}, fault.From(err)
 	}
 	steps := slices.Clone(h.steps)
-	if len(b.credentials) == 0 {
+	if len(b.references) == 0 {
 		steps = slices.DeleteFunc(steps, func(s string) bool { return strings.HasPrefix(s, credentialStep) })
 	}
 	if o.Simulate {
@@ -109,7 +109,7 @@ func (o Options) block(h host) (block, error) {
 		return block{}, fault.New(fault.InvalidArgument, "the path of the bankauth binary is missing", "name it by its whole path")
 	}
 	b := block{command: o.Command, args: []string{"stdio"}, env: map[string]string{}}
-	declared := config.Variables(o.Providers)
+	declared := config.Variables(namesOf(o.Providers))
 	for variable, value := range o.Plain {
 		if !slices.Contains(declared, variable) || config.IsSecret(variable) {
 			return block{}, fault.New(fault.InvalidArgument, variable+" is secret, or is no setting of bankauth", "leave it out of the block")
@@ -117,9 +117,7 @@ func (o Options) block(h host) (block, error) {
 		b.env[variable] = value
 	}
 	for _, variable := range slices.AppendSeq(slices.Clone(o.Refer), maps.Keys(o.Plain)) {
-		if name, inFile := strings.CutSuffix(variable, "_FILE"); inFile {
-			b.inFiles = append(b.inFiles, name)
-		}
+		b.given = append(b.given, strings.TrimSuffix(variable, inFile))
 	}
 	if o.Egress {
 		b.args = append(b.args, "--egress")
@@ -128,38 +126,45 @@ func (o Options) block(h host) (block, error) {
 		b.args = append(b.args, "--simulate")
 	} else {
 		for _, provider := range o.Providers {
-			b.addProvider(h, provider)
+			b.addProvider(h, provider, o.Refer)
 		}
 	}
 	for _, variable := range o.Refer {
 		if !slices.Contains(declared, variable) {
 			return block{}, fault.New(fault.InvalidArgument, variable+" is no setting of bankauth", "leave it out of the block")
 		}
-		b.addCredential(h, question{variable: variable, title: strings.ReplaceAll(strings.ToLower(variable), "_", " "), secret: config.IsSecret(variable)})
+		b.refer(h, question{variable: variable, title: strings.ReplaceAll(strings.ToLower(variable), "_", " "), secret: config.IsSecret(variable)})
 	}
 	return b, nil
 }
 
-func (b *block) addProvider(h host, provider string) {
-	for _, q := range questions(provider) {
-		if q.fallback != "" { // not a credential
-			if _, set := b.env[q.variable]; !set {
-				b.env[q.variable] = q.fallback
-			}
-			continue
+// addProvider makes room for what is not given otherwise, as a value or in a
+// file: bankauth refuses a variable beside its …_FILE.
+func (b *block) addProvider(h host, p *schema.Provider, refer []string) {
+	for _, q := range questions(p) {
+		switch q = q.onDisk(); {
+		case slices.Contains(b.given, strings.TrimSuffix(q.variable, inFile)) && !slices.Contains(refer, q.variable):
+		case q.fallback != "": // not a credential
+			b.env[q.variable] = q.fallback
+		default:
+			b.refer(h, q)
 		}
-		b.addCredential(h, q)
 	}
 }
 
-// addCredential has the host refer to the variable of q, unless the block has
-// its …_FILE: bankauth refuses both.
-func (b *block) addCredential(h host, q question) {
-	if slices.Contains(b.inFiles, q.variable) || slices.ContainsFunc(b.credentials, func(c question) bool { return c.variable == q.variable }) {
+// refer has the host refer to the variable of q, once.
+func (b *block) refer(h host, q question) {
+	if slices.ContainsFunc(b.references, func(r question) bool { return r.variable == q.variable }) {
 		return
 	}
-	b.credentials = append(b.credentials, q)
-	for variable, reference := range h.refer(q.variable, q.secret) {
-		b.env[variable] = reference
+	b.references = append(b.references, q)
+	maps.Copy(b.env, h.refer(q))
+}
+
+func namesOf(providers []*schema.Provider) []string {
+	var names []string
+	for _, p := range providers {
+		names = append(names, p.Name)
 	}
+	return names
 }

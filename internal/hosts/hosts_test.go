@@ -16,17 +16,27 @@ import (
 	"bankauth/internal/config"
 	"bankauth/internal/fault"
 	"bankauth/internal/hosts"
+	"bankauth/schema"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
 
+// bundled returns the bundled providers of those names, or all.
+func bundled(names ...string) []*schema.Provider {
+	all, err := schema.Bundled()
+	if err != nil {
+		panic(err)
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(p *schema.Provider) bool { return len(names) > 0 && !slices.Contains(names, p.Name) })
+}
+
 func live() hosts.Options {
-	return hosts.Options{Command: "/opt/bankauth/bin/bankauth", Providers: []string{"fintecture", "my-bank"},
+	return hosts.Options{Command: "/opt/bankauth/bin/bankauth", Providers: []*schema.Provider{bundled("fintecture")[0], {Name: "my-bank"}},
 		Plain: map[string]string{"BANKAUTH_DATA_DIR": "/home/me/data", "MY_BANK_ENVIRONMENT": "production"}}
 }
 
 func simulated() hosts.Options {
-	return hosts.Options{Command: `C:\Program Files\bankauth.exe`, Providers: []string{"fintecture"}, Simulate: true}
+	return hosts.Options{Command: `C:\Program Files\bankauth.exe`, Providers: bundled("fintecture"), Simulate: true}
 }
 
 func block(t *testing.T, name string, o hosts.Options) hosts.Config {
@@ -108,7 +118,7 @@ func TestReferencesCountAsUnset(t *testing.T) {
 		var environ []string
 		for variable, value := range got.Env {
 			environ = append(environ, variable+"="+value)
-			if !slices.Contains(config.Variables(live().Providers), variable) {
+			if !slices.Contains(config.Variables([]string{"fintecture", "my-bank"}), variable) {
 				t.Errorf("%s: %s is no setting", name, variable)
 			}
 		}
@@ -157,6 +167,37 @@ func TestVisualStudioCodeAsks(t *testing.T) {
 	}
 }
 
+// VS Code asks for each input at the first start, so what few need is no
+// input; elsewhere it stands with the others. A provider whose documents make
+// no use of it does not have it.
+func TestWhatFewNeed(t *testing.T) {
+	o := hosts.Options{Command: "/bankauth", Providers: append(bundled(), &schema.Provider{Name: "my-bank", OwnServers: true})}
+	few := []string{"FINTECTURE_PRIVATE_KEY_FILE", "FLINKS_BASE_URL", "MY_BANK_BASE_URL"}
+	for _, name := range hosts.Names() {
+		body := string(block(t, name, o).Body)
+		for _, variable := range few {
+			if !strings.Contains(body, variable) {
+				t.Errorf("%s: %s has no place", name, variable)
+			}
+		}
+		if n := strings.Count(body, "_PRIVATE_KEY_FILE") + strings.Count(body, "_BASE_URL"); name != "vscode" && n%len(few) != 0 || name == "vscode" && n != 2*len(few) {
+			t.Errorf("%s makes room for more than was declared:\n%s", name, body)
+		}
+		if strings.Contains(body, "${input:fintecture-private-key-file}") {
+			t.Errorf("%s asks everybody for Fintecture's key", name)
+		}
+	}
+	o.Plain = map[string]string{"FINTECTURE_PRIVATE_KEY_FILE": "/run/key", "FLINKS_BASE_URL": "https://mine.example"}
+	for _, name := range hosts.Names() {
+		body := string(block(t, name, o).Body)
+		for variable, value := range o.Plain {
+			if strings.Count(body, variable) != 1 || !strings.Contains(body, value) {
+				t.Errorf("%s: %s is set, and the block has\n%s", name, variable, body)
+			}
+		}
+	}
+}
+
 // A variable that is set where the block is printed must reach the server: by
 // the path of its file, else by a reference, and never by its value.
 func TestWhatIsSetIsPassedOn(t *testing.T) {
@@ -189,7 +230,7 @@ func TestCodexIsTOML(t *testing.T) {
 	}
 	body := string(block(t, "codex", live()).Body)
 	for _, want := range []string{
-		`env_vars = ["FINTECTURE_CLIENT_ID", "FINTECTURE_CLIENT_SECRET", "MY_BANK_CLIENT_ID", "MY_BANK_CLIENT_SECRET"]`,
+		`env_vars = ["FINTECTURE_CLIENT_ID", "FINTECTURE_CLIENT_SECRET", "FINTECTURE_PRIVATE_KEY_FILE", "MY_BANK_CLIENT_ID", "MY_BANK_CLIENT_SECRET"]`,
 		"[mcp_servers.openbank.env]\nBANKAUTH_DATA_DIR = \"/home/me/data\"\n",
 	} {
 		if !strings.Contains(body, want) {

@@ -3,27 +3,22 @@ package hosts
 import (
 	"fmt"
 	"strings"
+
+	"bankauth/schema"
 )
 
-// What every package says of bankauth. Whoever publishes it elsewhere changes
-// it here and runs go run ./internal/pack.
+// What every package says of bankauth.
 const (
-	product     = "bankauth"
 	about       = "Open-banking credentials for AI agents, without showing them a secret" // the registry takes 100 characters
-	owner       = "bankauth"
-	Repository  = "https://github.com/" + owner + "/" + product
-	RegistryID  = "io.github." + owner + "/" + product // in the MCP registry; npm package and image repeat it
-	image       = "ghcr.io/" + owner + "/" + product
-	npmName     = "@" + owner + "/" + product
 	licence     = "Apache-2.0"
 	bundleShape = Repository + "/releases/download/v%s/" + product + "-%[1]s.mcpb"
 )
 
 // Release is what the packages of one release differ in.
 type Release struct {
-	Version   string   // without the v
-	Providers []string // whose credentials they ask for
-	Hosts     []string // host:port that the server calls, for those who fence it in
+	Version   string             // without the v
+	Providers []*schema.Provider // whose credentials they ask for
+	Hosts     []string           // host:port that the server calls, for those who fence it in
 	// Bundle is the SHA-256 of the MCPB bundle in hex; "" where it has not been
 	// built, and server.json then leaves it out.
 	Bundle string
@@ -70,13 +65,23 @@ func Manifests(r Release) ([]File, error) {
 	return files, nil
 }
 
-// questions returns all that a package asks for.
-func (r Release) questions() []question {
+// inContainer returns all that a package asks for whose server sees none of
+// the user's files.
+func (r Release) inContainer() []question {
 	var all []question
-	for _, provider := range r.Providers {
-		all = append(all, questions(provider)...)
+	for _, p := range r.Providers {
+		all = append(all, questions(p)...)
 	}
 	return append(all, general()...)
+}
+
+// questions returns all that a package asks for.
+func (r Release) questions() []question {
+	all := r.inContainer()
+	for i, q := range all {
+		all[i] = q.onDisk()
+	}
+	return all
 }
 
 // env refers to the answer of each question in a host's own way.
@@ -122,6 +127,8 @@ func (r Release) userConfig() map[string]userConfig {
 		switch {
 		case q.yesNo:
 			c.Type, c.Default = "boolean", q.fallback == "true"
+		case q.file:
+			c.Type = "file"
 		case q.fallback != "":
 			c.Default = q.fallback
 		}

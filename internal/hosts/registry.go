@@ -33,14 +33,7 @@ type registryInput struct {
 }
 
 func (r Release) registry() serverJSON {
-	var inputs []registryInput
-	for _, q := range r.questions() {
-		in := registryInput{Name: q.variable, Description: q.about, Secret: q.secret, Default: q.fallback, Choices: q.values}
-		if q.yesNo {
-			in.Format = "boolean"
-		}
-		inputs = append(inputs, in)
-	}
+	inputs := registryInputs(r.questions())
 	stdio := map[string]string{"type": "stdio"}
 	start := []map[string]any{{"type": "positional", "value": "stdio"}}
 	s := serverJSON{
@@ -49,11 +42,26 @@ func (r Release) registry() serverJSON {
 		Repository: map[string]string{"url": Repository, "source": "github"},
 		Packages: []registryPackage{
 			{Type: "npm", Identifier: npmName, Version: r.Version, Transport: stdio, Arguments: start, Environment: inputs},
-			{Type: "oci", Identifier: image + ":" + r.Version, Transport: stdio, Arguments: start, Environment: inputs},
+			{Type: "oci", Identifier: image + ":" + r.Version, Transport: stdio, Arguments: start, Environment: registryInputs(r.inContainer())},
 		},
 	}
 	if r.Bundle != "" {
 		s.Packages = append(s.Packages, registryPackage{Type: "mcpb", Identifier: fmt.Sprintf(bundleShape, r.Version), SHA256: r.Bundle, Transport: stdio, Environment: inputs})
 	}
 	return s
+}
+
+func registryInputs(questions []question) []registryInput {
+	var inputs []registryInput
+	for _, q := range questions {
+		in := registryInput{Name: q.variable, Description: q.about, Secret: q.secret, Default: q.fallback, Choices: q.values}
+		switch {
+		case q.yesNo:
+			in.Format = "boolean"
+		case q.file:
+			in.Format = "filepath"
+		}
+		inputs = append(inputs, in)
+	}
+	return inputs
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"bankauth/internal/config"
+	"bankauth/internal/hosts"
 )
 
 var shipped = []string{"fintecture", "flinks", "finapi"}
@@ -40,12 +41,12 @@ func TestRepositoryFile(t *testing.T) {
 		literal = append(literal, name+"="+value)
 		filled = append(filled, name+"="+strings.TrimSuffix(fallback, "}"))
 	}
-	for _, provider := range shipped {
-		for _, variable := range []string{"_CLIENT_ID", "_CLIENT_SECRET", "_ENVIRONMENT"} {
-			if _, ok := got.Env[config.Prefix(provider)+variable]; !ok {
-				t.Errorf("%s%s has no place", config.Prefix(provider), variable)
-			}
+	for variable := range parse(t, block(t, "claude-code", hosts.Options{Command: "/bankauth", Providers: bundled()}).Body).Env {
+		if _, ok := got.Env[variable]; !ok {
+			t.Errorf("%s has no place", variable)
 		}
+	}
+	for _, provider := range shipped {
 		for _, environ := range [][]string{literal, filled} {
 			p, err := config.Read(environ, "linux").Provider(provider)
 			if err != nil || len(p.Missing) != 2 || p.Environment != config.Sandbox {

@@ -10,10 +10,10 @@ import (
 func codex(b block) ([]byte, error) {
 	var out strings.Builder
 	fmt.Fprintf(&out, "[mcp_servers.%s]\ncommand = %s\nargs = %s\n", Server, tomlString(b.command), tomlList(b.args))
-	if len(b.credentials) > 0 {
+	if len(b.references) > 0 {
 		var names []string
-		for _, c := range b.credentials {
-			names = append(names, c.variable)
+		for _, q := range b.references {
+			names = append(names, q.variable)
 		}
 		fmt.Fprintf(&out, "env_vars = %s\n", tomlList(names))
 	}

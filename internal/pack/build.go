@@ -22,6 +22,9 @@ func platforms(here bool) []hosts.Platform {
 	return hosts.Platforms()
 }
 
+// most is what a release's binary may have, in bytes.
+const most = 30_000_000
+
 // stripped is how the linker makes a release's binary.
 const stripped = "-s -w"
 
@@ -51,6 +54,9 @@ func packages(dir string, at []hosts.Platform) error {
 		binary, err := os.ReadFile(program)
 		if err != nil {
 			return err
+		}
+		if len(binary) >= most {
+			return fmt.Errorf("%s has %d bytes, and may have %d; go run ./internal/pack -sizes says what is in it", program, len(binary), most)
 		}
 		if err := place(dir, p, binary); err != nil {
 			return err

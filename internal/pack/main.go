@@ -1,6 +1,6 @@
 // Command pack writes what people install bankauth with.
 //
-//	go run ./internal/pack                   the manifests in the repository
+//	go run ./internal/pack                   the manifests in the repository, and the publisher's names in other files
 //	go run ./internal/pack -build DIR        the packages of a release, with their binaries, into DIR
 //	go run ./internal/pack -build DIR -here  the same with the binary for this machine alone
 //	go run ./internal/pack -registry BUNDLE  the registry's server.json with the bundle that was packed
@@ -68,8 +68,8 @@ func release() hosts.Release {
 	if err != nil {
 		panic(err) // the program itself is broken, as schema's tests would say
 	}
+	r.Providers = bundled
 	for _, p := range bundled {
-		r.Providers = append(r.Providers, p.Name)
 		for _, e := range p.Environments {
 			if u, err := url.Parse(e.URL); err == nil {
 				r.Hosts = append(r.Hosts, u.Hostname()+":443")
@@ -81,7 +81,8 @@ func release() hosts.Release {
 	return r
 }
 
-// writeManifests writes the manifests of r below root.
+// writeManifests writes the manifests of r below root, and the publisher's
+// names into what is written by hand.
 func writeManifests(root string, r hosts.Release) error {
 	files, err := hosts.Manifests(r)
 	if err != nil {
@@ -89,6 +90,17 @@ func writeManifests(root string, r hosts.Release) error {
 	}
 	for _, f := range files {
 		if err := write(filepath.Join(root, filepath.FromSlash(f.Path)), f.Body, 0o644); err != nil {
+			return err
+		}
+	}
+	for _, name := range hosts.Named() {
+		path := filepath.Join(root, filepath.FromSlash(name))
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		text, _ = hosts.Name(text)
+		if err := write(path, text, 0o644); err != nil {
 			return err
 		}
 	}

@@ -4,7 +4,7 @@
 "use strict";
 const { spawn } = require("node:child_process");
 
-const name = `@bankauth/bankauth-${process.platform}-${process.arch}`;
+const name = `${require("./package.json").name}-${process.platform}-${process.arch}`;
 let program;
 try {
   program = require.resolve(`${name}/bankauth${process.platform === "win32" ? ".exe" : ""}`);
