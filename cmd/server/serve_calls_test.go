@@ -193,19 +193,23 @@ func TestServeOverdue(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("needs the signals of Unix, which this system has not")
 	}
-	for _, key := range []string{"X-Nothing: 1", "Idempotency-Key: k"} {
-		bank, env := simulation(t)
-		bank.SetDelay(0, 3*time.Second)
-		s := start(t, env, "serve", "--listen", "127.0.0.1:0", "--drain", "100ms")
-		url := where(t, s)
-		answer := askREST(t, "POST", url+"/v1/create_access_token", tokenFlinks, key)
-		eventually(t, "the call reaches the provider", func() bool { return bank.Truth().Requests > 0 })
-		if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-		if r := <-answer; r.status != http.StatusServiceUnavailable || r.body["code"] != "unavailable" || r.err != nil {
-			t.Errorf("%q: %+v", key, r)
-		}
-		s.wait(t)
+	t.Parallel() // the server waits for the bank
+	for name, key := range map[string]string{"plain": "X-Nothing: 1", "with a key": "Idempotency-Key: k"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bank, env := simulation(t)
+			bank.SetDelay(0, 3*time.Second)
+			s := start(t, env, "serve", "--listen", "127.0.0.1:0", "--drain", "100ms")
+			url := where(t, s)
+			answer := askREST(t, "POST", url+"/v1/create_access_token", tokenFlinks, key)
+			eventually(t, "the call reaches the provider", func() bool { return bank.Truth().Requests > 0 })
+			if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			if r := <-answer; r.status != http.StatusServiceUnavailable || r.body["code"] != "unavailable" || r.err != nil {
+				t.Errorf("%+v", r)
+			}
+			s.wait(t)
+		})
 	}
 }
