@@ -128,6 +128,7 @@ func (c *caller) misbehaved(t *testing.T, far *farEnd, m manner) (refused int) {
 
 // TestCanaryFaults lets providers answer in every way that they should not.
 func TestCanaryFaults(t *testing.T) {
+	t.Parallel() // its calls wait before they are tried again
 	w := newWatch(t)
 	far, kept := newFarEnd(t, w.secrets), newStore(t, w.secrets)
 	env := append(far.env, kept.env()...)

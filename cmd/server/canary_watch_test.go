@@ -118,11 +118,6 @@ func (w *watch) commandLine(t *testing.T, pid int) {
 	}
 }
 
-// outside is the environment of a program that is watched.
-func outside(t *testing.T, env []string) []string {
-	return append([]string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + t.TempDir()}, env...)
-}
-
 // command runs a program to its end, keeps what it wrote, and returns its
 // stdout and the code it ended with.
 func (w *watch) command(t *testing.T, env []string, name string, args ...string) (string, int) {

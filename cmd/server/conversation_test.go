@@ -160,7 +160,7 @@ func start(t *testing.T, env []string, args ...string) *program {
 func launch(t *testing.T, path string, env []string, args ...string) *program {
 	t.Helper()
 	s := &program{cmd: exec.Command(path, args...), lines: make(chan string, 4096)}
-	s.cmd.Env = append([]string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + t.TempDir()}, env...)
+	s.cmd.Env = outside(t, env)
 	s.cmd.Stderr = os.Stderr
 	var err error
 	if s.in, err = s.cmd.StdinPipe(); err != nil {

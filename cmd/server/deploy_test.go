@@ -494,7 +494,7 @@ func TestDeployRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			cmd := exec.Command("bankauth", append([]string{"serve", "--capability", file}, c.args...)...)
-			cmd.Env = append([]string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + t.TempDir()}, env...)
+			cmd.Env = outside(t, env)
 			out, err := cmd.CombinedOutput()
 			if err == nil || !strings.Contains(string(out), c.part) || strings.Contains(string(out), "bankauth serves") {
 				t.Errorf("%v: %s", err, out)

@@ -24,7 +24,7 @@ func startEgress(t *testing.T, env []string, args ...string) (name, value string
 func startEgressSaying(t *testing.T, said io.Writer, env []string, args ...string) (name, value string, stop func()) {
 	t.Helper()
 	cmd := exec.Command("bankauth", append([]string{"egress"}, args...)...)
-	cmd.Env = append([]string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + t.TempDir()}, env...)
+	cmd.Env = outside(t, env)
 	cmd.Stderr = said
 	out, err := cmd.StdoutPipe()
 	if err != nil {

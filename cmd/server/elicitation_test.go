@@ -137,7 +137,7 @@ func TestConsentWaitEndsWithTheInput(t *testing.T) {
 func TestCallWaitsForThePerson(t *testing.T) {
 	for _, grant := range []bool{true, false} {
 		cmd := exec.Command("bankauth", "call", "--simulate", "create_access_token", "provider=fintecture", "grant_type=authorization_code")
-		cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + t.TempDir()}
+		cmd.Env = outside(t, nil)
 		var out bytes.Buffer
 		cmd.Stdout = &out
 		errs, err := cmd.StderrPipe()

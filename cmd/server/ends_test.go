@@ -20,6 +20,7 @@ var ends = flag.Int("ends", 1000, "how many calls and processes TestGracefulEnds
 // as can be. Each exchange that was begun comes to its end and into the vault:
 // not one token is lost.
 func TestGracefulEnds(t *testing.T) {
+	t.Parallel()
 	program := built(t)
 	for name, end := range map[string]func(*branch, *rider){
 		"SIGTERM":      func(b *branch, r *rider) { b.signal(r, syscall.SIGTERM) },

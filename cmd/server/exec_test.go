@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/json"
 	"net/http"
-	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
@@ -27,7 +26,7 @@ type ran struct {
 func tryShell(t *testing.T, env []string, args ...string) ran {
 	t.Helper()
 	cmd := exec.Command("bankauth", args...)
-	cmd.Env = append([]string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + t.TempDir()}, env...)
+	cmd.Env = outside(t, env)
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	_ = cmd.Run() // the code says it
@@ -168,7 +167,7 @@ func TestExecSignals(t *testing.T) {
 		}
 		cmd := exec.Command("bankauth", "exec", handle, "--", "sh", "-c",
 			"trap 'exit 40' TERM; trap 'exit 41' INT; trap 'exit 42' HUP; echo ready; while :; do sleep 0.05; done")
-		cmd.Env = append([]string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + t.TempDir()}, env...)
+		cmd.Env = outside(t, env)
 		out, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)

@@ -9,23 +9,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 )
-
-// built builds bankauth as it is shipped, and returns where it lies: what is
-// killed here is the program itself, not this test in its clothes.
-func built(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "bankauth")
-	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
-		t.Fatalf("building bankauth: %v\n%s", err, out)
-	}
-	return path
-}
 
 // rider is a bankauth that serves over stdio. Many may call it at once.
 type rider struct {

@@ -24,6 +24,7 @@ const connections = 8
 // process that lives fails. Where it is strict, a token is lost whose answer
 // died with the process: then, and only then, the first call for it says so.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	program := built(t)
 	for _, c := range []struct {
 		rotation, reuse string

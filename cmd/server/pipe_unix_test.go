@@ -28,7 +28,7 @@ func TestStdinThatDoesNotBlock(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("bankauth", "stdio")
-	cmd.Env = []string{"HOME=" + t.TempDir(), "GOCOVERDIR=" + t.TempDir()}
+	cmd.Env = outside(t, nil)
 	cmd.Stdin, cmd.Stderr = in, os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -54,7 +54,7 @@ func TestStdinThatDoesNotBlock(t *testing.T) {
 // it has sent them all: none may hold up the reading.
 func TestClientThatReadsLater(t *testing.T) {
 	cmd := exec.Command("bankauth", "stdio")
-	cmd.Env = []string{"HOME=" + t.TempDir(), "GOCOVERDIR=" + t.TempDir()}
+	cmd.Env = outside(t, nil)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

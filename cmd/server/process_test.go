@@ -33,7 +33,7 @@ func simulation(t *testing.T) (*simulator.Bank, []string) {
 func shell(t *testing.T, env []string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command("bankauth", args...)
-	cmd.Env = append([]string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + t.TempDir()}, env...)
+	cmd.Env = outside(t, env)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -146,7 +146,7 @@ func TestClientGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("bankauth", "stdio")
-	cmd.Env = append([]string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + t.TempDir()}, env...)
+	cmd.Env = outside(t, env)
 	cmd.Stdout = w
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -184,7 +184,7 @@ func TestNobodyReads(t *testing.T) {
 	for _, args := range [][]string{{"version", "--json"}, {"simulate"}, {"config", "claude-code"}, {"capability", "export"}} {
 		var said strings.Builder
 		cmd := exec.Command("bankauth", args...)
-		cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "GOCOVERDIR=" + t.TempDir()}
+		cmd.Env = outside(t, nil)
 		cmd.Stdout, cmd.Stderr = w, &said
 		if err := cmd.Run(); err == nil || strings.Contains(said.String(), "went wrong") {
 			t.Errorf("%s: %v, and it said %q", args, err, said.String())

@@ -193,6 +193,7 @@ func TestServeRereads(t *testing.T) {
 // Readiness names what is missing: the key, the store, or room for a file. What
 // an operator mends is seen without a new start.
 func TestServeReady(t *testing.T) {
+	t.Parallel() // what it says is good for some seconds
 	ready := func(t *testing.T, url string) string {
 		t.Helper()
 		a, err := http.Get(url + "/health/ready")
@@ -225,6 +226,7 @@ func TestServeReady(t *testing.T) {
 		}, "", `503 {"status":"unavailable","checks":{"disk":true,"key":true,"store":false}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			_, env := simulation(t)
 			shell(t, env, "call", "create_access_token", "provider=flinks", "grant_type=client_credentials")
 			dir, _ := strings.CutPrefix(env[len(env)-1], "BANKAUTH_DATA_DIR=")
@@ -245,6 +247,7 @@ func TestServeReady(t *testing.T) {
 		})
 	}
 	t.Run("disk", func(t *testing.T) {
+		t.Parallel()
 		_, env := simulation(t)
 		dir, _ := strings.CutPrefix(env[len(env)-1], "BANKAUTH_DATA_DIR=")
 		s := start(t, env, "serve", "--listen", "127.0.0.1:0")

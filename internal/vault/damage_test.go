@@ -147,6 +147,7 @@ func (w *wreck) said() {
 
 // TestDamage damages the database at every 64th byte, page by page and by cuts.
 func TestDamage(t *testing.T) {
+	t.Parallel()
 	w := fresh(t, false)
 	path := w.dir + "/vault.db"
 	sound := []byte(w.sound[path])
@@ -175,6 +176,7 @@ func TestDamage(t *testing.T) {
 // may be an older one: then no refresh token that may have been renewed since
 // is sent without a word.
 func TestDamageOfTheLog(t *testing.T) {
+	t.Parallel()
 	w := fresh(t, true)
 	path := w.dir + "/vault.db-wal"
 	sound := []byte(w.sound[path])

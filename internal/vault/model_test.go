@@ -33,8 +33,12 @@ const stepsEach = 100
 // clock jumps in random order against the simulator, and holds the vault to
 // this: what is alive at the provider is in the vault, or was reported.
 func TestModel(t *testing.T) {
+	t.Parallel()
 	for _, rotation := range []string{"none", "grace", "strict"} {
-		t.Run(rotation, func(t *testing.T) { rapid.Check(t, func(r *rapid.T) { play(r, rotation) }) })
+		t.Run(rotation, func(t *testing.T) {
+			t.Parallel()
+			rapid.Check(t, func(r *rapid.T) { play(r, rotation) })
+		})
 	}
 }
 

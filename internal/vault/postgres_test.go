@@ -54,8 +54,9 @@ func TestOnPostgreSQL(t *testing.T) {
 }
 
 // suiteOn runs this package's tests in a process of their own, with the store
-// on the server.
+// on the server. They wait more than they work, so both suites run at once.
 func suiteOn(t *testing.T, db testdb.Server) {
+	t.Parallel()
 	cmd := exec.Command(os.Args[0], "-test.v", "-test.timeout=10m", "-test.run=^Test", "-test.skip=^("+strings.Join(aboutFiles, "|")+")$")
 	cmd.Env = append(os.Environ(), storeVariable+"="+db.Address(""))
 	out, err := cmd.CombinedOutput()
