@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	highoverlay "github.com/pb33f/libopenapi/datamodel/high/overlay"
 	"github.com/pb33f/libopenapi/datamodel/low"
@@ -45,7 +46,7 @@ func readOverlay(file string, data []byte) (*overlay, error) {
 		return nil, err
 	}
 	o := &overlay{file: file, root: s.root, data: data}
-	vocabulary, err := newVocabulary()
+	vocabulary, err := theVocabulary()
 	if err != nil {
 		return nil, err
 	}
@@ -166,6 +167,10 @@ func (o *overlay) actionLine(high *highoverlay.Overlay, a *highoverlay.Action) i
 
 // vocabulary is openapi/overlay.schema.json, compiled.
 type vocabulary struct{ parts map[string]*jsonschema.Schema }
+
+// theVocabulary is compiled once: it is the same for all overlays, and takes a
+// tenth of the reading of one provider.
+var theVocabulary = sync.OnceValues(newVocabulary)
 
 func newVocabulary() (*vocabulary, error) {
 	const url = "https://bankauth.invalid/openapi/overlay.schema.json"
