@@ -87,7 +87,8 @@ func (n node) runIn(t *testing.T, dir, script string, args ...string) answer {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, n.program, append([]string{filepath.Join(n.folder, filepath.FromSlash(script))}, args...)...)
 	cmd.Dir = dir
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + n.home, "REDOCLY_TELEMETRY=off", "DISABLE_TELEMETRY=1", "NO_COLOR=1"}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + n.home, "REDOCLY_TELEMETRY=off", "DISABLE_TELEMETRY=1", "NO_COLOR=1",
+		"NODE_COMPILE_CACHE=" + filepath.Join(shop.dir, "node")} // most scripts are run many times
 	cmd.WaitDelay = 5 * time.Second
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

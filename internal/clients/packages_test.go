@@ -18,17 +18,6 @@ import (
 
 const mcpb = "node_modules/@anthropic-ai/mcpb/dist/cli/cli.js"
 
-// packed builds the packages of a release with the binary for this machine.
-func packed(t *testing.T) string {
-	t.Helper()
-	if runtime.GOOS == "windows" {
-		t.Skip("the packages are put together on a system with sh")
-	}
-	dir := t.TempDir()
-	must(t, filepath.Join("..", ".."), "go", "run", "./internal/pack", "-build", dir, "-here")
-	return dir
-}
-
 // must runs a program to its end and returns what it writes to stdout.
 func must(t *testing.T, dir, name string, args ...string) []byte {
 	t.Helper()
@@ -74,7 +63,7 @@ func TestNPM(t *testing.T) {
 	if err != nil {
 		missing(t, "there is no npm on the PATH")
 	}
-	dir := packed(t)
+	dir, home := packed(t), t.TempDir()
 	var archives []string
 	folders, err := filepath.Glob(filepath.Join(dir, "npm", "*"))
 	if err != nil || len(folders) != 2 {
@@ -82,12 +71,11 @@ func TestNPM(t *testing.T) {
 	}
 	for _, folder := range folders {
 		var made []struct{ Filename string }
-		if err := json.Unmarshal(must(t, dir, npm, "pack", "--json", folder), &made); err != nil || len(made) != 1 {
+		if err := json.Unmarshal(must(t, home, npm, "pack", "--json", folder), &made); err != nil || len(made) != 1 {
 			t.Fatalf("npm pack %s: %v", folder, err)
 		}
-		archives = append(archives, filepath.Join(dir, made[0].Filename))
+		archives = append(archives, filepath.Join(home, made[0].Filename))
 	}
-	home := t.TempDir()
 	install := append([]string{"install", "--offline", "--no-audit", "--no-fund", "--cache", filepath.Join(home, "cache")}, archives...)
 	must(t, home, npm, install...)
 	installed := filepath.Join(home, "node_modules", ".bin", "bankauth")
@@ -145,8 +133,8 @@ func forwards(t *testing.T, program string) {
 // answered nothing.
 func TestBundle(t *testing.T) {
 	n := findNode(t)
-	dir := packed(t)
-	folder, bundle, out := filepath.Join(dir, "mcpb"), filepath.Join(dir, "bankauth.mcpb"), filepath.Join(dir, "unpacked")
+	dir := t.TempDir()
+	folder, bundle, out := filepath.Join(packed(t), "mcpb"), filepath.Join(dir, "bankauth.mcpb"), filepath.Join(dir, "unpacked")
 	for _, args := range [][]string{{"validate", filepath.Join(folder, "manifest.json")}, {"pack", folder, bundle}, {"unpack", bundle, out}} {
 		if got := n.run(t, mcpb, args...); got.code != 0 {
 			t.Fatalf("mcpb %q exits with %d\n%s%s", args, got.code, got.stdout, got.stderr)
