@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"bankauth/openapi"
 )
@@ -82,11 +85,24 @@ func Dir(dir string) ([]*Provider, error) {
 			wrong.add(filepath.Join(dir, documents[name]), 0, "it has no overlay; put %s.overlay.yaml beside it (see openapi/README.md)", name)
 		}
 	}
+	names := sortedKeys(overlays)
+	read := make([]struct {
+		p   *Provider
+		err error
+	}, len(names))
+	var side errgroup.Group
+	side.SetLimit(runtime.GOMAXPROCS(0))
+	for i, name := range names {
+		side.Go(func() error {
+			read[i].p, read[i].err = dirProvider(dir, filepath.Join(dir, overlays[name]), documents[name])
+			return nil
+		})
+	}
+	_ = side.Wait()
 	described := map[string]string{} // provider → overlay
-	for _, name := range sortedKeys(overlays) {
-		overlay := filepath.Join(dir, overlays[name])
-		p, err := dirProvider(dir, overlay, documents[name])
-		if err != nil {
+	for i, name := range names {
+		overlay, p := filepath.Join(dir, overlays[name]), read[i].p
+		if err := read[i].err; err != nil {
 			wrong = append(wrong, err)
 			continue
 		}
