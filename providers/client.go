@@ -19,6 +19,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"bankauth/internal/fault"
@@ -63,7 +64,7 @@ type Client struct {
 	privateKey   func() secret.Value
 	agent        string
 	transport    http.RoundTripper
-	fresh        http.RoundTripper // dials for every request
+	fresh        func() http.RoundTripper // dials for every request; made when one is first sent so
 	now          func() time.Time
 	rand         io.Reader
 	observe      func(ctx context.Context, status int, took time.Duration)
@@ -81,7 +82,7 @@ func New(p *schema.Provider, o Options) (*Client, error) {
 	if c.transport == nil {
 		c.transport = NewTransport()
 	}
-	c.fresh = withoutReuse(c.transport)
+	c.fresh = sync.OnceValue(func() http.RoundTripper { return withoutReuse(c.transport) })
 	if c.now == nil {
 		c.now = time.Now
 	}

@@ -96,7 +96,7 @@ func (c *Client) send(ctx context.Context, m message) (r reply, err error) {
 	r, reused, err = c.try(ctx, m, c.transport)
 	var failed *sendError
 	if reused && errors.As(err, &failed) && !failed.sent && ctx.Err() == nil {
-		r, _, err = c.try(ctx, m, c.fresh)
+		r, _, err = c.try(ctx, m, c.fresh())
 	}
 	return r, err
 }

@@ -162,6 +162,7 @@ func (b *bench) build(server string) error {
 		cmd := exec.Command("go", args...)
 		cmd.Dir = strings.TrimSpace(string(root))
 		cmd.Stderr = os.Stderr
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		return cmd.Run()
 	}
 	// What is measured is what is released: internal/pack says how it differs.
