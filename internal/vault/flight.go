@@ -66,7 +66,7 @@ func (v *Vault) enlist(key flightKey) *flight {
 func (v *Vault) lead(ctx context.Context, key flightKey, work func(ctx context.Context) (Record, bool, error)) *flight {
 	f := v.enlist(key)
 	ctx = context.WithoutCancel(ctx)
-	v.crew.fly(func() { v.fly(key, f, func() (Record, bool, error) { return work(ctx) }) })
+	go v.fly(key, f, func() (Record, bool, error) { return work(ctx) })
 	return f
 }
 

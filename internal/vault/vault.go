@@ -92,7 +92,6 @@ type Vault struct {
 	flying  sync.WaitGroup
 	// carriers bring into the store what lies beside it.
 	carriers sync.WaitGroup
-	crew     *crew
 	flights  map[flightKey]*flight
 	cold     map[flightKey]cooling
 	cache    cache
@@ -252,7 +251,7 @@ func assemble(o Options, f folder, m meta, key *userKey, k keys) (*Vault, error)
 	v := &Vault{folder: f, now: o.Now, random: o.Rand, ephemeral: o.Ephemeral, meta: m, source: o.Key,
 		key:   userKey{source: key.source, path: key.path},
 		locks: stripes{f}, reserve: &reserve{path: f.reserve(), held: o.Ephemeral}, spill: &spill{dir: f.spill()},
-		closing: make(chan struct{}), crew: newCrew(), flights: map[flightKey]*flight{}, cold: map[flightKey]cooling{}, cache: newCache(),
+		closing: make(chan struct{}), flights: map[flightKey]*flight{}, cold: map[flightKey]cooling{}, cache: newCache(),
 		notes: notes{watched: map[string]*watched{}}}
 	v.seals.Store(s)
 	if !o.Ephemeral && !o.onServer() {
@@ -322,7 +321,6 @@ func (v *Vault) Close(ctx context.Context) error {
 	if again {
 		return nil
 	}
-	close(v.crew.home)
 	err := errors.Join(v.writer.close(), v.reader.close())
 	if v.ephemeral {
 		err = errors.Join(err, os.RemoveAll(string(v.folder)))
